@@ -1,0 +1,137 @@
+"""The reference, run live: transformers 4.40.2 in an environment of its own.
+
+    .venv-oracle/bin/python scripts/oracle.py REQUEST.json
+
+REQUEST names checkpoints to make (from random weights) and clips to translate; results go to one .npz file for each
+case. Only this file imports transformers. Nothing here is used by the package.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    GenerationConfig,
+    Speech2Text2Config,
+    SpeechEncoderDecoderConfig,
+    SpeechEncoderDecoderModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    logging,
+)
+
+EXTRACTOR = {
+    "do_normalize": True,
+    "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+    "feature_size": 1,
+    "padding_side": "right",
+    "padding_value": 0,
+    "return_attention_mask": True,
+    "sampling_rate": 16000,
+}
+
+
+def make_checkpoint(case: dict[str, Any], folder: Path) -> None:
+    """Write a random checkpoint in the published layout: JSON files and `pytorch_model.bin`."""
+    torch.manual_seed(case["seed"])
+    config = SpeechEncoderDecoderConfig.from_encoder_decoder_configs(
+        Wav2Vec2Config(**case["encoder"]), Speech2Text2Config(**case["decoder"])
+    )
+    config.tie_word_embeddings = False
+    model = SpeechEncoderDecoderModel(config)
+    with torch.no_grad():
+        for name, tensor in model.named_parameters():
+            # Fresh biases are zero and fresh norms are one: a test on them would miss swaps and omissions.
+            if tensor.dim() == 1 and "embed_positions" not in name:
+                tensor.add_(torch.randn_like(tensor) * 0.1)
+        model.decoder.lm_head.weight[2] *= case.get("eos_scale", 1.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    if case["weight_norm"] == "published":
+        stem = "encoder.encoder.pos_conv_embed.conv."
+        state[stem + "weight_g"] = state.pop(stem + "parametrizations.weight.original0")
+        state[stem + "weight_v"] = state.pop(stem + "parametrizations.weight.original1")
+    if case["file_dtype"] != "float32":
+        state = {name: tensor.to(getattr(torch, case["file_dtype"])) for name, tensor in state.items()}
+    torch.save(state, folder / "pytorch_model.bin")
+    config.architectures = ["SpeechEncoderDecoderModel"]
+    config.save_pretrained(folder)
+    if case["generation_file"]:
+        values = {"bos_token_id": 0, "decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
+        GenerationConfig(**(values | case["generation"])).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(EXTRACTOR, indent=2, sort_keys=True))
+
+
+def features(clips: list[np.ndarray]) -> dict[str, torch.Tensor]:
+    """What the reference's extractor makes of the clips: padded, with mask."""
+    extractor = Wav2Vec2FeatureExtractor(**{k: v for k, v in EXTRACTOR.items() if k != "feature_extractor_type"})
+    return dict(extractor(clips, sampling_rate=16_000, padding=True, return_tensors="pt"))
+
+
+def translate(model: SpeechEncoderDecoderModel, clips: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Ids, scores and bridged encoder states of a batch."""
+    batch = features(clips)
+    beams = model.generation_config.num_beams
+    with torch.no_grad():
+        output = model.generate(
+            batch["input_values"],
+            attention_mask=batch["attention_mask"],
+            return_dict_in_generate=True,
+            output_scores=beams > 1,
+        )
+        forward = model(
+            inputs=batch["input_values"],
+            attention_mask=batch["attention_mask"],
+            decoder_input_ids=output.sequences[:: model.generation_config.num_return_sequences, :-1],
+        )
+    found = {
+        "sequences": output.sequences.numpy(),
+        "encoder": forward.encoder_last_hidden_state.numpy(),
+        "logits": forward.logits[:, -1].numpy(),
+    }
+    if beams > 1:
+        found["scores"] = output.sequences_scores.numpy()
+    return found
+
+
+def run(case: dict[str, Any], folder: Path, clips: list[np.ndarray], batches: list[list[int]], out: Path) -> None:
+    """Translate every batch of clips with the checkpoint and save what came out."""
+    model = SpeechEncoderDecoderModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    if not case["generation_file"]:
+        pass_through = GenerationConfig.from_model_config(model.config)
+        model.generation_config = pass_through
+    results: dict[str, np.ndarray] = {}
+    started = time.perf_counter()
+    for number, batch in enumerate(batches):
+        for name, value in translate(model, [clips[one] for one in batch]).items():
+            results[f"{number}/{name}"] = value
+    results["seconds"] = np.array(time.perf_counter() - started)
+    np.savez(out, **results)
+
+
+def main() -> None:
+    """Do what the request file says; one line on standard error for each case."""
+    request = json.loads(Path(sys.argv[1]).read_text())
+    warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
+    torch.set_num_threads(request.get("threads", 2))
+    archive = np.load(request["clips"])
+    clips = [archive[name] for name in archive.files]
+    for job in request["jobs"]:
+        folder = Path(job["folder"])
+        if job.get("make", True):
+            make_checkpoint(job["case"], folder)
+        if job.get("out"):
+            run(job["case"], folder, clips, job["batches"], Path(job["out"]))
+        print(f"oracle: {job['case']['name']}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

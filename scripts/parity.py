@@ -1,0 +1,149 @@
+"""Compare this package with the reference, live, over many random configurations (`make parity`).
+
+    python scripts/parity.py [--cases 80] [--keep FOLDER] [--only NAME …]
+
+Ours runs here, the reference in `.venv-oracle` (transformers 4.40.2). Each configuration translates real clips of
+different lengths one by one and as one batch. Asked for: the same tokens, scores and encoder states within 1e-4.
+Exit status 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from parity_cases import cases
+from s2t2_cli import SpeechEncoderDecoderModel, Wav2Vec2FeatureExtractor
+from s2t2_cli.audio import load_audio
+
+ROOT = Path(__file__).resolve().parent.parent
+ORACLE = ROOT / ".venv-oracle" / "bin" / "python"
+TOLERANCE = 1e-4
+
+
+def clip_files() -> list[Path]:
+    """Real recordings of different lengths that lie in the repository."""
+    return sorted((ROOT / "tests" / "data").glob("*.wav"), key=lambda one: one.stat().st_size)
+
+
+def ask_oracle(request: dict[str, Any], folder: Path) -> None:
+    """Run the reference on a request, its progress going to our standard error."""
+    if not ORACLE.exists():
+        sys.exit("parity: there is no .venv-oracle; `make parity` builds it")
+    file = folder / "request.json"
+    file.write_text(json.dumps(request))
+    subprocess.run([ORACLE, ROOT / "scripts" / "oracle.py", file], check=True)
+
+
+def compare(folder: Path, clips: list[np.ndarray], batches: list[list[int]], expected: Any) -> dict[str, Any]:
+    """Our outputs against the oracle's for one checkpoint: whether tokens agree, and the largest differences."""
+    model = SpeechEncoderDecoderModel.from_pretrained(folder, dtype=torch.float32)
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    found: dict[str, Any] = {
+        "tokens": 0,
+        "sequences": 0,
+        "same": 0,
+        "score": 0.0,
+        "encoder": 0.0,
+        "logits": 0.0,
+    }
+    for number, batch in enumerate(batches):
+        inputs = extractor([clips[one] for one in batch], sampling_rate=16_000, padding=True, return_tensors="pt")
+        encoded = model.encode(inputs.input_values, inputs.attention_mask)
+        output = model.generate(encoder_outputs=encoded, return_dict_in_generate=True)
+        wanted = {name: expected[f"{number}/{name}"] for name in ("sequences", "encoder", "logits")}
+        ours = output.sequences.numpy()
+        found["sequences"] += len(wanted["sequences"])
+        found["tokens"] += int((wanted["sequences"] != 1).sum())
+        if ours.shape == wanted["sequences"].shape:
+            found["same"] += int((ours == wanted["sequences"]).all(axis=1).sum())
+        found["encoder"] = max(found["encoder"], difference(encoded.last_hidden_state, wanted["encoder"], encoded))
+        if f"{number}/scores" in expected:
+            gap = np.abs(output.sequences_scores.numpy() - expected[f"{number}/scores"]).max()
+            found["score"] = max(found["score"], float(gap))
+        each = model.generation_config.num_return_sequences
+        start = torch.from_numpy(wanted["sequences"][::each, :-1])
+        with torch.no_grad():
+            logits = model(encoder_outputs=encoded, decoder_input_ids=start).logits[:, -1].numpy()
+        found["logits"] = max(found["logits"], float(np.abs(logits - wanted["logits"]).max()))
+    return found
+
+
+def difference(states: torch.Tensor, wanted: np.ndarray, encoded: Any) -> float:
+    """Largest difference over the real frames; what stands in the padding is never looked at."""
+    gap = np.abs(states.detach().numpy() - wanted)
+    if encoded.attention_mask is not None:
+        gap = gap[encoded.attention_mask.numpy()]
+    return float(gap.max())
+
+
+def passes(found: dict[str, Any]) -> bool:
+    """Whether a case meets the promise."""
+    near = found["score"] <= TOLERANCE and found["encoder"] <= TOLERANCE and found["logits"] <= 10 * TOLERANCE
+    return near and found["same"] == found["sequences"]
+
+
+def main() -> None:
+    """Make the checkpoints, run both, print a line a case and a summary."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=80, help="how many configurations (default 80)")
+    parser.add_argument("--only", nargs="*", help="names of cases")
+    parser.add_argument(
+        "--keep", type=Path, help="keep the reference's results in this folder, and use those already there"
+    )
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    chosen = cases(random_cases=max(0, options.cases - len(cases(0))))[: options.cases]
+    if options.only:
+        chosen = [case for case in chosen if case["name"] in options.only]
+    clips = [load_audio(file).samples for file in clip_files()]
+    batches = [[one] for one in range(len(clips))] + [list(range(len(clips)))]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "clips.npz", **{f"{number:03d}": clip for number, clip in enumerate(clips)})
+        jobs = [
+            {
+                "case": case,
+                "folder": str(folder / case["name"]),
+                "batches": batches,
+                "out": str(folder / f"{case['name']}.npz"),
+            }
+            for case in chosen
+        ]
+        missing = [job for job in jobs if not Path(job["out"]).exists()]
+        if missing:
+            ask_oracle({"clips": str(folder / "clips.npz"), "jobs": missing}, folder)
+        failed, tokens, sequences, same = [], 0, 0, 0
+        for case, job in zip(chosen, jobs, strict=True):
+            found = compare(Path(job["folder"]), clips, batches, np.load(job["out"]))
+            tokens, sequences, same = (
+                tokens + found["tokens"],
+                sequences + found["sequences"],
+                same + found["same"],
+            )
+            verdict = "same" if passes(found) else "DIFFERS"
+            print(
+                f"{case['name']:32} {verdict:8} {found['same']}/{found['sequences']} sequences"
+                f"  score {found['score']:.1e}  encoder {found['encoder']:.1e}  logits {found['logits']:.1e}"
+            )
+            if not passes(found):
+                failed.append(case["name"])
+    print(
+        f"{len(chosen)} configurations, {len(clips)} clips one by one and batched: "
+        f"{same} of {sequences} sequences identical ({tokens} tokens), {len(failed)} configurations differ"
+    )
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

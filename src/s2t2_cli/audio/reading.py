@@ -1,0 +1,168 @@
+"""The bytes FFmpeg reads, from a file object of any kind.
+
+Knows: how to read in small pieces, how to keep what goes wrong until FFmpeg is out of the way, how to make a pipe
+seekable. Does not know: what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from s2t2_cli.audio.headers import HEAD_BYTES, TAIL_BYTES, needs_seeking
+from s2t2_cli.errors import InputReadError, InvalidAudioError
+
+SPOOL_BYTES = 16 * 2**20
+"""What is held in memory of something that has to be kept whole; more goes to a temporary file."""
+
+_COPY_BYTES = 2**18
+
+
+class Reader:
+    """A binary file object made safe to hand to PyAV.
+
+    PyAV calls `read` and `seek` from inside FFmpeg, where an exception would be printed and lost, and more bytes
+    than asked for would overrun a buffer. So neither happens here: what goes wrong (Ctrl-C included) looks like
+    the end of the file until `raise_pending` is called.
+
+    Positions count from where the file object stood when it was handed over.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        if isinstance(file, io.TextIOBase):
+            raise InvalidAudioError(f"{name} was opened as text; open it in binary mode, as in open(path, 'rb')")
+        self._file = file
+        self._name = name
+        # A buffered pipe would wait in `read` until all that was asked for is there.
+        self._read: Any = file.read
+        self._problem: BaseException | None = None
+        self._waiting = b""
+        self._start = 0
+        self._position = 0
+        self._end = 0
+        self._tail = b""
+        self._seekable = False
+        try:
+            self._seekable = bool(file.seekable()) if hasattr(file, "seekable") else False
+            if self._seekable:
+                self._start = file.tell()
+            elif hasattr(file, "read1"):
+                self._read = file.read1
+            self.head = self._first_bytes()
+        except (OSError, ValueError) as problem:
+            raise self._read_error(problem) from problem
+
+    @property
+    def received(self) -> int:
+        """How many bytes there are up to the furthest that was read."""
+        return self._end
+
+    @property
+    def tail(self) -> bytes:
+        """The bytes before `received`, up to `TAIL_BYTES` of them."""
+        return self._tail
+
+    def raise_pending(self) -> None:
+        """Raise what went wrong in `read` or `seek` since the last call."""
+        problem, self._problem = self._problem, None
+        if isinstance(problem, (OSError, ValueError)):
+            raise self._read_error(problem) from problem
+        if problem is not None:
+            raise problem
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes from anywhere, the current position kept; none where there is no seeking."""
+        if not self._seekable:
+            return b""
+        try:
+            self._file.seek(self._start + offset)
+            found = bytes(self._file.read(size))
+            self._file.seek(self._start + self._position)
+        except (OSError, ValueError) as problem:
+            raise self._read_error(problem) from problem
+        return found
+
+    # What PyAV calls.
+
+    def read(self, size: int) -> bytes:
+        if self._problem is not None:
+            return b""
+        try:
+            if not self._waiting:
+                self._waiting = self._more(size)
+        except BaseException as problem:  # KeyboardInterrupt too: raised again by `raise_pending`
+            self._problem = problem
+            return b""
+        piece, self._waiting = self._waiting[:size], self._waiting[size:]
+        self._note(piece)
+        return piece
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            if whence == io.SEEK_SET:
+                offset += self._start
+            elif whence == io.SEEK_CUR:  # the file object may be ahead of what was handed out
+                offset, whence = self._start + self._position + offset, io.SEEK_SET
+            position = self._file.seek(offset, whence) - self._start
+        except (OSError, ValueError):
+            return -1  # a place that is not in the file; FFmpeg knows what to do
+        except BaseException as problem:
+            self._problem = problem
+            return -1
+        self._position = position
+        self._waiting = b""
+        return position
+
+    def tell(self) -> int:
+        return self._position
+
+    def _first_bytes(self) -> bytes:
+        head = b""
+        while len(head) < HEAD_BYTES and (more := self._more(HEAD_BYTES - len(head))):
+            head += more
+        if self._seekable:
+            self._file.seek(self._start)
+        else:
+            self._waiting = head
+        return head[:HEAD_BYTES]
+
+    def _more(self, size: int) -> bytes:
+        piece = self._read(size)
+        if piece is None:
+            raise BlockingIOError(None, "no data yet, and the stream does not wait for them")
+        return bytes(piece)
+
+    def _note(self, piece: bytes) -> None:
+        if self._position <= self._end < self._position + len(piece):
+            self._tail = (self._tail + piece[self._end - self._position :])[-TAIL_BYTES:]
+        elif self._position > self._end:
+            self._tail = piece[-TAIL_BYTES:]
+        self._position += len(piece)
+        self._end = max(self._end, self._position)
+
+    def _read_error(self, problem: OSError | ValueError) -> InputReadError:
+        reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem) or "no reason given"
+        return InputReadError(f"cannot read {self._name} ({reason})")
+
+
+@contextmanager
+def seekable_if_needed(reader: Reader, name: str) -> Iterator[Reader]:
+    """`reader` itself, or a temporary copy where its format needs seeking and it cannot seek (mp4 from a pipe)."""
+    if reader.seekable() or not needs_seeking(reader.head):
+        yield reader
+        return
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as copy:
+        try:
+            shutil.copyfileobj(reader, copy, _COPY_BYTES)
+            copy.seek(0)
+        except OSError as problem:
+            raise InputReadError(f"cannot keep a temporary copy of {name} ({problem.strerror})") from problem
+        reader.raise_pending()
+        yield Reader(copy, name)

@@ -1,0 +1,34 @@
+"""The four checkpoints that were published with Speech2Text2 (arXiv 2104.06678).
+
+Knows: their hub ids, languages, licence and the BLEU of their model cards.
+Does not know: whether they are on this machine (inventory).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCheckpoint:
+    """One published checkpoint; `bleu` is on the CoVoST 2 test set (table 2, row 10: no language model)."""
+
+    lang: str
+    language: str
+    bleu: float
+    licence: str = "MIT"
+
+    @property
+    def model_id(self) -> str:
+        return f"facebook/s2t-wav2vec2-large-en-{self.lang}"
+
+
+PUBLISHED = {
+    one.lang: one
+    for one in (
+        PublishedCheckpoint("de", "German", 26.5),
+        PublishedCheckpoint("tr", "Turkish", 17.5),
+        PublishedCheckpoint("ca", "Catalan", 34.1),
+        PublishedCheckpoint("ar", "Arabic", 20.2),
+    )
+}

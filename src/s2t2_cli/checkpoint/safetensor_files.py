@@ -1,0 +1,106 @@
+"""Reading and writing one safetensors file.
+
+Knows: the format, through the safetensors library; how a file is written so that it is whole or not there.
+Does not know: what the tensors are for, where pickled weights come from (pickled, conversion).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from s2t2_cli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+# What transformers writes and, before 5.0, insisted on.
+_METADATA = {"format": "pt"}
+
+
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of the file, memory-mapped: nothing is copied, pages are read when first touched.
+
+    The mapping is private: writing to a tensor does not change the file. Raises CheckpointError.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The type (`F32`, `BF16` …) and shape of each tensor, by name; reads the header alone, without torch.
+
+    Raises CheckpointError.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write the tensors to `path`, which afterwards is whole or, if this fails, as it was.
+
+    Tensors that overlap in memory (tied weights) are each written in full: the format knows no sharing.
+    Raises OSError.
+    """
+    from safetensors.torch import save_file
+
+    separate = _without_overlaps({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        try:
+            save_file(separate, temporary, metadata=_METADATA)
+        except SafetensorError as error:  # the library's name for an input or output error
+            raise OSError(None, str(error)) from error
+        with Path(temporary).open("rb+") as file:
+            os.fsync(
+                file.fileno()
+            )  # a rename that outlives the data in a power cut would leave a hollow file
+        Path(temporary).chmod(
+            0o666 & ~_umask()
+        )  # mkstemp's 0600 would lock other users of a shared cache out
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+
+
+def _without_overlaps(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, those that overlap one before them in memory replaced by a copy of their own."""
+    separate = dict(tensors)
+    end = -1
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_ptr()):
+        if tensor.numel() == 0:
+            continue
+        if tensor.data_ptr() < end:
+            separate[name] = tensor.clone()
+        end = max(end, tensor.data_ptr() + tensor.numel() * tensor.element_size())
+    return separate
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    reason = (
+        error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+    )
+    return CheckpointError(f"{path} is not a safetensors file that can be read ({reason}): fetch it again")

@@ -1,0 +1,81 @@
+"""Taking results as they come: written, counted, reported; and the one line that says how it ended.
+
+Knows: the order of things while results come in. Does not know: options, or how a result is made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+
+from s2t2_cli.cli.exits import Interrupted, show_traceback
+from s2t2_cli.cli.progress import Display, Tally
+from s2t2_cli.errors import OutputError
+from s2t2_cli.inputs import Source
+from s2t2_cli.records import TranslationResult
+from s2t2_cli.writers import Places, Writer
+
+
+class Ledger:
+    """The sources that are being worked on, each with the place claimed for its result.
+
+    Places are claimed in the order of the sources, so that results in another order (`--unordered`) still go
+    where they would have gone. Only what is in flight is held.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._open: defaultdict[str, deque[tuple[Source, str]]] = defaultdict(deque)
+
+    def watch(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """Pass `sources` on, noting each."""
+        for source in sources:
+            self._open[source.name].append((source, self._places.claim(source.place)))
+            yield source
+
+    def settle(self, result: TranslationResult) -> tuple[Source, str]:
+        """The source and the place that `result` belongs to."""
+        waiting = self._open[result.audio_filepath]
+        source_and_place = waiting.popleft()
+        if not waiting:
+            del self._open[result.audio_filepath]
+        return source_and_place
+
+
+def take(
+    results: Iterable[TranslationResult],
+    ledger: Ledger,
+    writer: Writer,
+    tally: Tally,
+    display: Display,
+    *,
+    warns: bool,
+) -> None:
+    """Write every result as it comes, report what failed, and keep the tally.
+
+    Raises `OutputError` and `Interrupted` with how far the work had got.
+    """
+    try:
+        for result in results:
+            source, place = ledger.settle(result)
+            with display.aside():
+                writer.write(result, place)
+            tally.done.add(source)
+            tally.audio_seconds += result.duration or 0.0
+            if result.error is not None:
+                tally.failed += 1
+                display.say(_about(result.audio_filepath, str(result.error)))
+                show_traceback(result.error)
+            elif warns:
+                for warning in result.warnings:
+                    display.say(_about(result.audio_filepath, f"warning: {warning}"))
+    except OutputError as error:
+        raise OutputError(f"{error}; {tally.how_far()} had been written before") from error
+    except Interrupted as stop:
+        raise Interrupted(
+            stop.number, f" after {tally.how_far()}; what is done is in {writer.where}"
+        ) from stop
+
+
+def _about(name: str, sentence: str) -> str:
+    return sentence if name in sentence else f"{name}: {sentence}"

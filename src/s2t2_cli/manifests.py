@@ -1,0 +1,185 @@
+"""Manifests: a row a recording, as JSON lines or TSV, read as a stream.
+
+Knows: the two formats, what a row must hold, where a row's recording lies. Does not know: what becomes of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from s2t2_cli.errors import InputReadError, ManifestError, UsageError
+from s2t2_cli.escaping import unescape_cell
+from s2t2_cli.inputs import STDIN, Source, file_source, is_url, url_source
+
+PATH_FIELD = "audio_filepath"
+
+_JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Manifest:
+    """A manifest known to be readable; each iteration over it yields a source a row, in order.
+
+    JSON lines hold one object a line. TSV starts with a header row and escapes as linear TSV does. Both name
+    the recording in `audio_filepath`, relative to the manifest's folder (to the current one for a pipe);
+    whatever else a row says is passed through. A broken row becomes a source called `manifest:line` with a
+    `ManifestError`, and the others go on. Only the row at hand is held in memory.
+
+    Raises `UsageError` where no row can be read: no such file, not a manifest, no column `audio_filepath`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._shown = "standard input" if name == STDIN else name
+        stream = _open(name, self._shown)
+        try:
+            self.repeatable = name != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            lines = _numbered_lines(stream)
+            head = next(lines, None)
+        except OSError as problem:
+            raise UsageError(f"cannot read the manifest {self._shown} ({problem.strerror})") from problem
+        if self.repeatable:
+            stream.close()
+        self._folder = Path(name).parent if self.repeatable else Path()
+        # What comes through a pipe comes once: the line looked at is put back in front of the rest.
+        self._waiting = None if self.repeatable else chain([head] if head else [], lines)
+        self._is_tsv = head is not None and self._looks_like_tsv(head[1])
+        self._columns = self._header(head[1]) if head is not None and self._is_tsv else []
+
+    def __iter__(self) -> Iterator[Source]:
+        try:
+            if self._waiting is not None:
+                yield from self._sources(self._waiting)
+            else:
+                with Path(self.name).open("rb") as stream:
+                    yield from self._sources(_numbered_lines(stream))
+        except OSError as problem:
+            raise InputReadError(
+                f"cannot read on in the manifest {self._shown} ({problem.strerror})"
+            ) from problem
+
+    def _sources(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[Source]:
+        parse: Callable[[str], Mapping[str, Any]] = self._tsv_row if self._is_tsv else _json_row
+        if self._is_tsv:
+            next(lines, None)
+        for number, line in lines:
+            row: Mapping[str, Any] = {}
+            try:
+                row = parse(line.decode("utf-8", "surrogateescape"))
+                source = self._source(row, number)
+            except ValueError as problem:
+                source = Source(
+                    name=f"{self.name}:{number}",
+                    media=Path(self.name),
+                    fields=dict(row),
+                    error=ManifestError(f"line {number} of {self._shown} {problem}"),
+                    place=f"{Path(self.name).name}.{number}",
+                )
+            yield source
+
+    def _source(self, row: Mapping[str, Any], number: int) -> Source:
+        path = row.get(PATH_FIELD)
+        if not isinstance(path, str) or not path:
+            raise ValueError(f"names no recording in {PATH_FIELD}")
+        fields = {name: value for name, value in row.items() if name != PATH_FIELD}
+        if is_url(path):
+            return url_source(path, fields=fields)
+        source = file_source(path, self._folder / path, place=_place(path), fields=fields)
+        if source.error is None:
+            return source
+        error = type(source.error)(f"{source.error}, named in line {number} of {self._shown}")
+        return Source(path, source.media, None, fields, error, source.place)
+
+    def _looks_like_tsv(self, head: bytes) -> bool:
+        if head.startswith(_UTF16_BOMS) or b"\0" in head:
+            raise UsageError(f"the manifest {self._shown} is not UTF-8 text; save it as UTF-8")
+        ending = Path(self.name).suffix.lower()
+        if ending != ".tsv" and head.lstrip().startswith(b"["):
+            raise UsageError(
+                f"the manifest {self._shown} is one JSON list; write an object a line: jq -c '.[]'"
+            )
+        return ending == ".tsv" or (ending not in _JSON_ENDINGS and not head.lstrip().startswith(b"{"))
+
+    def _header(self, head: bytes) -> list[str]:
+        columns = _cells(head.decode("utf-8", "surrogateescape"))
+        if PATH_FIELD not in columns:
+            raise UsageError(
+                f"the manifest {self._shown} has no column {PATH_FIELD}; start it with a header row"
+                " that names its columns, separated by tabs, or write JSON lines"
+            )
+        if twice := {column for column in columns if columns.count(column) > 1}:
+            raise UsageError(f"the manifest {self._shown} has two columns called {min(twice)}; rename one")
+        return columns
+
+    def _tsv_row(self, line: str) -> Mapping[str, str]:
+        cells = _cells(line)
+        if len(cells) != len(self._columns):
+            raise ValueError(f"has {len(cells)} columns where the header has {len(self._columns)}")
+        return dict(zip(self._columns, cells, strict=True))
+
+
+def _open(name: str, shown: str) -> BinaryIO:
+    if name == STDIN:
+        if sys.stdin is None or sys.stdin.closed:
+            raise UsageError("standard input is closed; pipe a manifest into s2t2 or name a file")
+        return sys.stdin.buffer
+    try:
+        return Path(name).open("rb")
+    except FileNotFoundError as problem:
+        raise UsageError(f"there is no manifest {shown}") from problem
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise UsageError(f"cannot read the manifest {shown} ({reason})") from problem
+
+
+def _numbered_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1, without line ends and byte order mark."""
+    for number, line in enumerate(stream, 1):
+        if number == 1:
+            line = line.removeprefix(_UTF8_BOM)
+        if line.strip(b" \r\n"):
+            yield number, line.rstrip(b"\r\n")
+
+
+def _cells(line: str) -> list[str]:
+    return [unescape_cell(cell) for cell in line.split("\t")]
+
+
+def _json_row(line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"is not valid JSON ({problem.msg} at column {problem.colno})") from problem
+    except RecursionError as problem:
+        raise ValueError("is nested too deeply") from problem
+    except ValueError as problem:
+        raise ValueError(f"is not valid JSON ({problem})") from problem
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object")
+    return row
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large for a number")
+    return value
+
+
+def _place(path: str) -> str:
+    """A path inside the manifest's folder as it is; of any other, the file's own name."""
+    normal = PurePosixPath(os.path.normpath(path))
+    return normal.name if normal.is_absolute() or normal.parts[:1] == ("..",) else str(normal)

@@ -1,0 +1,97 @@
+"""What the encoder and the decoder share: activations, attention over heads, derived weights, outputs.
+
+Knows: tensors. Does not know: audio, tokens, checkpoints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,  # exact, by the error function
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+}
+
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """(batch, length, width) -> (batch, heads, length, width / heads), without copying."""
+    batch, length, width = states.shape
+    return states.view(batch, length, heads, width // heads).transpose(1, 2)
+
+
+def merge_heads(states: Tensor) -> Tensor:
+    """(batch, heads, length, head_dim) -> (batch, length, heads * head_dim)."""
+    batch, heads, length, head_dim = states.shape
+    return states.transpose(1, 2).reshape(batch, length, heads * head_dim)
+
+
+class DerivedWeight:
+    """A tensor computed from parameters, kept as long as they do not change.
+
+    Inference asks for it once a forward pass, training changes its sources at every step: the sources' version
+    counters, which every in-place write advances, tell the two apart. While gradients are recorded it is always
+    computed anew, so that they reach the sources.
+    """
+
+    def __init__(self, compute: Callable[..., Tensor]) -> None:
+        self._compute = compute
+        self._key: tuple[tuple[int, int, torch.device, torch.dtype], ...] | None = None
+        self._value: Tensor | None = None
+
+    def __call__(self, *sources: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
+            return self._compute(*sources)
+        key = tuple((one.data_ptr(), _version(one), one.device, one.dtype) for one in sources)
+        if self._value is None or key != self._key:
+            self._value, self._key = self._compute(*sources), key
+        return self._value
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DerivedWeight:
+        return DerivedWeight(self._compute)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DerivedWeight, (self._compute,)
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+@dataclass
+class ModelOutput:
+    """Named tensors, also reachable by name (`output["logits"]`) or, None left out, by position (`output[0]`)."""
+
+    def __getitem__(self, key: str | int) -> Any:
+        return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.to_tuple())
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values that are not None, in order."""
+        values = (getattr(self, one.name) for one in dataclasses.fields(self))
+        return tuple(value for value in values if value is not None)
+
+
+def initialise_linear(module: nn.Module, std: float) -> None:
+    """The reference's start values for linear layers and embeddings: normal with `std`, biases zero."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=std)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=std)
+        if module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()

@@ -1,0 +1,350 @@
+"""The whole way from recordings to results behind one class; the command line is a thin user of it.
+
+Knows: how the stages join, what becomes of an input that fails. Does not know: how any stage does its work, files of
+results, the terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, load_audio
+from s2t2_cli.batching import in_order, length_batches, read_ahead
+from s2t2_cli.checkpoint import resolve_checkpoint
+from s2t2_cli.configuration import GenerationConfig
+from s2t2_cli.errors import InputError, TranslationError, UsageError
+from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
+from s2t2_cli.generation.hypotheses import Hypothesis
+from s2t2_cli.inputs import Source
+from s2t2_cli.modeling.speech_encoder_decoder import SpeechEncoderDecoderModel
+from s2t2_cli.records import Alternative, TranslationResult
+from s2t2_cli.text import Detokenizer
+from s2t2_cli.tokenization import Speech2Text2Tokenizer
+
+logger = logging.getLogger(__name__)
+
+# Audio in one batch. On a CPU larger batches gain nothing in the encoder and cost padding; a GPU wants to be full.
+_BATCH_SECONDS = {"cpu": 40.0, "mps": 120.0, "cuda": 600.0}
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+_TARGET_LANGUAGE = re.compile(r"en-([a-z]{2})$")
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """An input with its samples, on the way to the model."""
+
+    source: Source
+    audio: Audio
+
+
+class Translator:
+    """Translates English speech with one checkpoint.
+
+        translator = Translator.from_pretrained("facebook/s2t-wav2vec2-large-en-de")
+        for result in translator.translate(["a.flac", waveform]):
+            print(result.text)
+
+    `name` is the checkpoint as it was asked for, `lang` the target language that detokenising follows (None: the
+    text stays as the checkpoint writes it, apart from markers).
+    """
+
+    def __init__(
+        self,
+        model: SpeechEncoderDecoderModel,
+        feature_extractor: Wav2Vec2FeatureExtractor,
+        tokenizer: Speech2Text2Tokenizer,
+        *,
+        name: str,
+        lang: str | None = None,
+        audio_backend: str = "av",
+    ) -> None:
+        self.model = model
+        self.feature_extractor = feature_extractor
+        self.tokenizer = tokenizer
+        self.name = name
+        self.lang = lang
+        self._audio_backend = audio_backend
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str],
+        *,
+        lang: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+        audio_backend: str = "av",
+    ) -> Self:
+        """Load a checkpoint from a folder or a hub id.
+
+        `lang` is de, tr, ca or ar, by default what the name ends in (`…-en-de`). `device` is auto, cpu, cuda[:N] or
+        mps; `dtype` auto, float32, float16 or bfloat16 (auto is float32, which gives the reference's tokens);
+        `threads` limits torch, process-wide. Raises ModelError, or UsageError for a device that is not there.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        place = _device(device)
+        checkpoint = resolve_checkpoint(
+            model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint.folder, dtype=_dtype(dtype)).to(place)
+        return cls(
+            network,
+            Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder),
+            Speech2Text2Tokenizer.from_pretrained(checkpoint.folder),
+            name=os.fspath(model),
+            lang=lang or _language_of(os.fspath(model)),
+            audio_backend=audio_backend,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return self.model.dtype
+
+    def translate(
+        self,
+        inputs: AudioInput | Source | Iterable[AudioInput | Source],
+        *,
+        sampling_rate: int | None = None,
+        n_best: int = 1,
+        detokenize: bool = True,
+        batch_seconds: float | None = None,
+        ordered: bool = True,
+        **search: Any,
+    ) -> Iterator[TranslationResult]:
+        """Translate one input or many, lazily: results come as soon as they, and those before them, are ready.
+
+        An input is a path, a URL, bytes, a binary file, a mono array or tensor with its rate in Hz given by
+        `sampling_rate` (or as `{"array" or "raw": …, "sampling_rate": …}`), or a Source. `n_best` hypotheses are
+        returned, the others as `alternatives`. `batch_seconds` bounds the audio in one batch, padding included.
+        `ordered=False` gives results as soon as each is ready. `search` are fields of GenerationConfig
+        (`num_beams`, `length_penalty`, `max_new_tokens`, `no_repeat_ngram_size` …); None leaves the checkpoint's.
+
+        An input that fails gives a result with `status == "error"` and its exception in `error`; the others go on.
+        Raises ConfigurationError for settings that cannot be honoured and UsageError for a bad budget, both at once.
+        """
+        settings = self.model.generation_config.replace(**search)
+        if n_best > settings.num_beams:
+            raise UsageError(
+                f"{n_best} best translations were asked for, but {settings.num_beams} beams keep at most "
+                f"{settings.num_beams}; raise the number of beams"
+            )
+        settings = settings.replace(num_return_sequences=n_best)
+        budget = batch_seconds if batch_seconds is not None else _BATCH_SECONDS.get(self.device.type, 40.0)
+        if not budget > 0:
+            raise UsageError(f"a batch of {budget} seconds holds no audio; batch_seconds must be above 0")
+        results = self._results(_as_sources(inputs), sampling_rate, settings, budget, detokenize)
+        return in_order(results) if ordered else (result for _, result in results)
+
+    def _results(
+        self, sources: Iterator[Source], sampling_rate: int | None, settings: GenerationConfig, budget: float,
+        detokenize: bool,
+    ) -> Iterator[tuple[int, TranslationResult]]:  # fmt: skip
+        """Results with their positions, as they become ready."""
+        detokenizer = Detokenizer(self.lang) if detokenize else None
+        loaded = enumerate(self._load(source, sampling_rate) for source in sources)
+        # Whatever needs no model is ready now, and must not wait for a batch to fill.
+        ready: list[tuple[int, TranslationResult]] = []
+
+        def clips(items: Iterable[tuple[int, _Clip | TranslationResult]]) -> Iterator[tuple[int, _Clip]]:
+            for position, item in items:
+                if isinstance(item, TranslationResult):
+                    ready.append((position, item))
+                else:
+                    yield position, item
+
+        def drain() -> Iterator[tuple[int, TranslationResult]]:
+            while ready:
+                yield ready.pop(0)
+
+        with closing(read_ahead(loaded, lambda item: _seconds(item[1]), 2 * budget)) as ahead:
+            batches = length_batches(
+                clips(ahead),
+                lambda clip: clip.audio.duration,
+                budget,
+                padding_is_neutral=self._padding_is_neutral,
+            )
+            for batch in batches:
+                yield from drain()
+                translated = self._translate_batch([clip for _, clip in batch], settings, detokenizer)
+                yield from zip((position for position, _ in batch), translated, strict=True)
+            yield from drain()
+
+    @property
+    def _padding_is_neutral(self) -> bool:
+        """Whether a clip's translation is the same in any batch.
+
+        A GroupNorm over time sees the padding, an adapter's convolution looks into it, and without a mask everything
+        does; such models translate only clips of equal length together.
+        """
+        encoder = self.model.config.encoder
+        masked = self.feature_extractor.return_attention_mask
+        return masked and encoder.feat_extract_norm == "layer" and not encoder.add_adapter
+
+    def _load(self, source: Source, sampling_rate: int | None) -> _Clip | TranslationResult:
+        """The input's samples, or the result that says why there is nothing to translate."""
+        if source.error is not None:
+            return _failed(source, source.error)
+        try:
+            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend)
+        except InputError as error:
+            return _failed(source, error)
+        if "silent" in audio.warnings:
+            return self._result(source, audio, [], None, warnings=("no_speech",))
+        return _Clip(source, audio)
+
+    def _translate_batch(
+        self, clips: list[_Clip], settings: GenerationConfig, detokenizer: Detokenizer | None
+    ) -> list[TranslationResult]:
+        try:
+            hypotheses = self._search(clips, settings)
+        except (RuntimeError, MemoryError, InputError) as error:
+            if len(clips) == 1:
+                return [_failed(clips[0].source, _translation_error(error), clips[0].audio.duration)]
+            # Out of memory, mostly: halves may fit, and a clip that fails by itself must not take others with it.
+            logger.warning("a batch of %d clips failed (%s); trying it in halves", len(clips), _first_line(error))
+            half = len(clips) // 2
+            parts = (clips[:half], clips[half:])
+            return [result for part in parts for result in self._translate_batch(part, settings, detokenizer)]
+        return [
+            self._result(clip.source, clip.audio, best, detokenizer)
+            for clip, best in zip(clips, hypotheses, strict=True)
+        ]
+
+    def _search(self, clips: list[_Clip], settings: GenerationConfig) -> list[list[Hypothesis]]:
+        features = self.feature_extractor(
+            [clip.audio.samples for clip in clips],
+            sampling_rate=SAMPLING_RATE,
+            padding=True,
+            return_tensors="pt",
+        )
+        mask = features.get("attention_mask")
+        output = self.model.generate(
+            features["input_values"].to(self.device, self.dtype),
+            attention_mask=None if mask is None else mask.to(self.device),
+            generation_config=settings,
+            return_dict_in_generate=True,
+        )
+        assert not isinstance(output, torch.Tensor)  # a dictionary was asked for
+        return output.hypotheses
+
+    def _result(
+        self,
+        source: Source,
+        audio: Audio,
+        hypotheses: list[Hypothesis],
+        detokenizer: Detokenizer | None,
+        *,
+        warnings: tuple[str, ...] = (),
+    ) -> TranslationResult:
+        found = [self._alternative(one, detokenizer) for one in hypotheses]
+        best = found[0] if found else Alternative("", "", float("nan"))
+        return TranslationResult(
+            audio_filepath=source.name,
+            lang=self.lang,
+            model=self.name,
+            duration=audio.duration,
+            text=best.text,
+            raw_text=best.raw_text,
+            score=best.score if found else None,
+            tokens=best.tokens,
+            alternatives=tuple(found[1:]),
+            warnings=warnings + tuple(one for one in audio.warnings if one != "silent"),
+            fields=source.fields,
+        )
+
+    def _alternative(self, hypothesis: Hypothesis, detokenizer: Detokenizer | None) -> Alternative:
+        raw_text = self.tokenizer.decode(list(hypothesis.tokens), skip_special_tokens=True)
+        text = raw_text if detokenizer is None else detokenizer(raw_text)
+        return Alternative(text, raw_text, hypothesis.score, hypothesis.tokens)
+
+
+def _as_sources(inputs: AudioInput | Source | Iterable[AudioInput | Source]) -> Iterator[Source]:
+    """One input or many, as named sources."""
+    single = isinstance(inputs, str | bytes | bytearray | os.PathLike | Mapping | Source)
+    if single or hasattr(inputs, "read") or hasattr(inputs, "shape"):
+        inputs = chain([inputs])  # type: ignore[list-item]
+    return (_as_source(one, number) for number, one in enumerate(inputs))  # type: ignore[arg-type]
+
+
+def _as_source(one: Any, number: int) -> Source:
+    if isinstance(one, Source):
+        return one
+    if isinstance(one, str | os.PathLike):
+        return Source(os.fsdecode(one), one)  # type: ignore[arg-type]
+    name = one.get("path") if isinstance(one, Mapping) else getattr(one, "name", None)
+    return Source(name if isinstance(name, str) else f"input-{number}", one)
+
+
+def _seconds(item: _Clip | TranslationResult) -> float:
+    return item.audio.duration if isinstance(item, _Clip) else 0.0
+
+
+def _failed(source: Source, error: InputError, duration: float | None = None) -> TranslationResult:
+    return TranslationResult(source.name, "error", duration=duration, error=error, fields=source.fields)
+
+
+def _translation_error(error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "memory" in str(error):
+        return TranslationError("there is not enough memory to translate this recording; cut it into shorter pieces")
+    return TranslationError(f"the model failed on this recording: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda was asked for, but torch sees no CUDA GPU here; use --device cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps was asked for, but torch sees no Apple GPU here; use --device cpu")
+    if device.type not in _BATCH_SECONDS:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def _dtype(name: str) -> torch.dtype:
+    if name == "auto":
+        return torch.float32
+    if name not in _DTYPES:
+        raise UsageError(f"unknown dtype {name!r}; use auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _language_of(name: str) -> str | None:
+    """The target language a model's name ends in, as the published ones do."""
+    found = _TARGET_LANGUAGE.search(Path(name).name)
+    return found.group(1) if found else None
