@@ -1,6 +1,7 @@
 """The configurations on which this package and the reference are compared.
 
-Plain data and the standard library only: it is imported in two environments, ours and the oracle's.
+Plain data, the standard library and numpy only: it is imported in two environments, ours and the oracle's, and by
+the tests, which need the very same weights without the oracle.
 
 A case is a tiny random checkpoint plus search settings. The base cases are chosen one switch at a time, so that a
 failure names its switch; the random ones then combine switches, from a fixed seed.
@@ -9,7 +10,11 @@ failure names its switch; the random ones then combine switches, from a fixed se
 from __future__ import annotations
 
 import random
+import zlib
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 VOCABULARY = 96
 
@@ -127,6 +132,7 @@ def _case(name: str, seed: int, change: dict[str, Any]) -> dict[str, Any]:
         "generation_file": change.get("generation_file", True),
         "weight_norm": change.get("weight_norm", "published"),
         "file_dtype": change.get("file_dtype", "float32"),
+        "eos_scale": change.get("eos_scale", 1.0),
     }
 
 
@@ -178,3 +184,32 @@ def _random_case(number: int) -> dict[str, Any]:
         "weight_norm": rng.choice(["published", "parametrized"]),
     }
     return _case(f"random-{number:02d}", 1000 + number, change)
+
+
+def random_weights(shapes: Mapping[str, tuple[int, ...]], case: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Random tensors for the published names, the same in every environment and on every numpy.
+
+    Biases and norms are moved off 0 and 1, or a test on them would miss swaps and omissions. The position table,
+    which is a formula, is left out.
+    """
+    weights: dict[str, np.ndarray] = {}
+    for name, shape in sorted(shapes.items(), key=lambda item: item[0].endswith("weight_g")):
+        if name.endswith("embed_positions.weights"):
+            continue
+        noise = np.random.RandomState(zlib.crc32(f"{case['seed']}/{name}".encode())).standard_normal(shape)
+        std = case["decoder"]["init_std"] if name.startswith("decoder.") else case["encoder"]["initializer_range"]
+        if name.endswith("weight_g"):
+            weight_v = weights[name.removesuffix("g") + "v"]
+            value = np.sqrt((weight_v**2).sum((0, 1), keepdims=True)) * (1 + 0.1 * noise)
+        elif name.endswith("weight_v"):
+            value = noise * 2 / np.sqrt(shape[0] * shape[2])
+        elif len(shape) == 3:
+            value = noise * np.sqrt(2 / (shape[1] * shape[2]))
+        elif len(shape) == 2:
+            value = noise * std
+        else:
+            value = 0.1 * noise + (name.endswith("norm.weight"))
+        if name.endswith("lm_head.weight"):
+            value[2] *= case.get("eos_scale", 1.0)
+        weights[name] = value.astype(np.float32)
+    return weights

@@ -83,9 +83,7 @@ def _package(name: str, needed: bool = True) -> Finding:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         if not needed:
-            return Finding(
-                "Versions", name, "absent", f"not installed; optional: pip install 's2t2-cli[{name}]'"
-            )
+            return Finding("Versions", name, "absent", f"not installed; optional: pip install 's2t2-cli[{name}]'")
         return Finding("Versions", name, "failed", "not installed", f"pip install {name}")
     try:
         module = importlib.import_module(name)
@@ -146,15 +144,9 @@ def _cache() -> Iterator[Finding]:
         yield Finding("Cache", "folder", "ok", f"{folder} ({free / 1e9:.0f} GB free)")
     for lang, published in PUBLISHED.items():
         here = try_to_load_from_cache(published.model_id, "config.json")
-        detail = (
-            published.model_id
-            if isinstance(here, str)
-            else f"not downloaded: s2t2 models download --lang {lang}"
-        )
+        detail = published.model_id if isinstance(here, str) else f"not downloaded: s2t2 models download --lang {lang}"
         yield Finding("Cache", lang, "ok" if isinstance(here, str) else "absent", detail)
-    yield Finding(
-        "Cache", "network", "ok", "ruled out by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "allowed"
-    )
+    yield Finding("Cache", "network", "ok", "ruled out by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "allowed")
 
 
 def _self_test() -> Iterator[Finding]:
@@ -162,6 +154,4 @@ def _self_test() -> Iterator[Finding]:
 
     result = run_selftest()
     detail = f"{result.detail} ({result.seconds:.1f} s)"
-    yield Finding(
-        "Self-test", "translation", "ok" if result.ok else "failed", detail, "report it with this output"
-    )
+    yield Finding("Self-test", "translation", "ok" if result.ok else "failed", detail, "report it with this output")

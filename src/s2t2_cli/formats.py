@@ -6,7 +6,6 @@ Knows: the layout of a result in each. Does not know: where the lines go (writer
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,9 +45,7 @@ class TextFormat(Format):
         start = f"{one_line(result.audio_filepath)}\t" if self.with_filename else ""
         if not self.n_best:
             return f"{start}{one_line(result.text)}\n"
-        return "".join(
-            f"{start}{_score(one.score)}\t{one_line(one.text)}\n" for one in (result, *result.alternatives)
-        )
+        return "".join(f"{start}{_score(one.score)}\t{one_line(one.text)}\n" for one in _hypotheses(result))
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class TsvFormat(Format):
     def _row(self, result: TranslationResult, rank: int, one: TranslationResult | Alternative) -> str:
         duration = "" if result.duration is None else f"{result.duration:.3f}"
         cells = [result.audio_filepath, result.status, result.lang or "", duration]
-        cells += [str(rank)] if self._n_best else []
+        cells += ["" if result.error else str(rank)] if self._n_best else []
         cells += [_score(one.score), one.text, one.raw_text]
         cells += [" ".join(map(str, one.tokens))] if self._tokens else []
         cells += ["; ".join(result.warnings), str(result.error or "")]
@@ -112,7 +109,7 @@ def make_format(
     return TextFormat(with_filename, n_best)
 
 
-def _hypotheses(result: TranslationResult) -> Sequence[TranslationResult | Alternative]:
+def _hypotheses(result: TranslationResult) -> list[TranslationResult | Alternative]:
     """Best first; a result is its own best hypothesis."""
     return [result, *result.alternatives]
 

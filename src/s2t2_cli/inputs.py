@@ -68,9 +68,7 @@ def check_named(named: Sequence[str], *, stdin_is_taken: bool = False) -> None:
     if sys.stdin is None or sys.stdin.closed:
         raise UsageError("standard input is closed; pipe a recording into s2t2 or name a file")
     if sys.stdin.isatty():
-        raise UsageError(
-            "standard input is a terminal; pipe a recording into it: s2t2 translate - < talk.mp3"
-        )
+        raise UsageError("standard input is a terminal; pipe a recording into it: s2t2 translate - < talk.mp3")
 
 
 def may_be_several(named: Sequence[str]) -> bool:
@@ -125,7 +123,7 @@ def file_source(name: str, path: Path, *, place: str, fields: Mapping[str, Any] 
     """
     size, error = None, None
     try:
-        status = path.stat()
+        status = os.stat(path if name else name)  # noqa: PTH116 - Path("") is the current folder
     except (OSError, ValueError) as problem:
         error = _no_such_input(name, path, problem)
     else:
@@ -139,7 +137,19 @@ def file_source(name: str, path: Path, *, place: str, fields: Mapping[str, Any] 
 
 
 def _is_folder(name: str) -> bool:
-    return name != STDIN and not is_url(name) and name != "" and Path(name).is_dir()
+    return name not in (STDIN, "") and not is_url(name) and _is_dir(Path(name))
+
+
+def _is_dir(path: Path) -> bool:
+    return (status := _status(path)) is not None and stat.S_ISDIR(status.st_mode)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """None where there is nothing, or nothing to be known: too long a name, a folder that may not be entered."""
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
 
 
 def _no_such_input(name: str, path: Path, problem: OSError | ValueError) -> InputError:
@@ -189,20 +199,16 @@ def _walk(top: str, place: str, recursive: bool) -> Iterator[Source]:
             continue
         start = name if name.endswith("/") else f"{name}/"
         for entry in reversed(below):
-            if recursive or not (path / entry).is_dir():
+            if recursive or not _is_dir(path / entry):
                 pending.append((start + entry, f"{place}/{entry}" if place else entry))
 
 
 def _may_enter(path: Path, entered: set[tuple[int, int]]) -> bool:
     """Whether `path` is a folder that was not entered before; it counts as entered from now on."""
-    try:
-        status = path.stat()
-    except OSError:
+    status = _status(path)
+    if status is None or not stat.S_ISDIR(status.st_mode) or (status.st_dev, status.st_ino) in entered:
         return False
-    identity = (status.st_dev, status.st_ino)
-    if not stat.S_ISDIR(status.st_mode) or identity in entered:
-        return False
-    entered.add(identity)
+    entered.add((status.st_dev, status.st_ino))
     return True
 
 
@@ -211,7 +217,7 @@ def _walked_file(name: str, path: Path, place: str) -> Source | None:
         return None
     source = file_source(name, path, place=place)
     # In a folder only files count: a pipe could wait for ever, and a socket or a device is no one's recording.
-    return source if source.size is not None or not path.exists() else None
+    return source if source.size is not None or _status(path) is None else None
 
 
 def _stream_size(stream: BinaryIO) -> int | None:

@@ -63,9 +63,7 @@ class Manifest:
                 with Path(self.name).open("rb") as stream:
                     yield from self._sources(_numbered_lines(stream))
         except OSError as problem:
-            raise InputReadError(
-                f"cannot read on in the manifest {self._shown} ({problem.strerror})"
-            ) from problem
+            raise InputReadError(f"cannot read on in the manifest {self._shown} ({problem.strerror})") from problem
 
     def _sources(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[Source]:
         parse: Callable[[str], Mapping[str, Any]] = self._tsv_row if self._is_tsv else _json_row
@@ -104,9 +102,7 @@ class Manifest:
             raise UsageError(f"the manifest {self._shown} is not UTF-8 text; save it as UTF-8")
         ending = Path(self.name).suffix.lower()
         if ending != ".tsv" and head.lstrip().startswith(b"["):
-            raise UsageError(
-                f"the manifest {self._shown} is one JSON list; write an object a line: jq -c '.[]'"
-            )
+            raise UsageError(f"the manifest {self._shown} is one JSON list; write an object a line: jq -c '.[]'")
         return ending == ".tsv" or (ending not in _JSON_ENDINGS and not head.lstrip().startswith(b"{"))
 
     def _header(self, head: bytes) -> list[str]:

@@ -42,8 +42,8 @@ class Writer(ABC):
     model is loaded; `begin` is called when work really starts, and only then is anything overwritten.
     """
 
-    where: str
-    """Where the results are, as part of a sentence."""
+    kept: str = ""
+    """Where results stay when work is cut short, as the end of a sentence; empty for a stream."""
 
     @abstractmethod
     def begin(self) -> None:
@@ -69,9 +69,9 @@ class Writer(ABC):
 class StreamWriter(Writer):
     """All results on one open descriptor, unbuffered: what was written has left this process."""
 
-    def __init__(self, descriptor: int, where: str, layout: Format) -> None:
-        self.where = where
+    def __init__(self, descriptor: int, name: str, layout: Format) -> None:
         self._descriptor = descriptor
+        self._name = name
         self._layout = layout
 
     def begin(self) -> None:
@@ -92,7 +92,7 @@ class StreamWriter(Writer):
         except BrokenPipeError as problem:
             raise ReaderGoneError from problem
         except OSError as problem:
-            raise OutputError(f"cannot write to {self.where} ({problem.strerror})") from problem
+            raise OutputError(f"cannot write to {self._name} ({problem.strerror})") from problem
 
 
 def stdout_writer(layout: Format) -> StreamWriter:
@@ -114,6 +114,7 @@ class FileWriter(StreamWriter):
         except (OSError, ValueError) as problem:
             raise UsageError(_cannot_write(path, problem)) from problem
         super().__init__(descriptor, str(path), layout)
+        self.kept = f"; what is done is in {path}"
 
     def begin(self) -> None:
         if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
@@ -131,7 +132,7 @@ class FolderWriter(Writer):
     """A file for each result below a folder; each appears whole or not at all."""
 
     def __init__(self, folder: Path, layout: Format) -> None:
-        self.where = str(folder)
+        self.kept = f"; what is done is in {folder}"
         self._folder = folder
         self._layout = layout
         try:

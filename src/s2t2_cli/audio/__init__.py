@@ -24,9 +24,9 @@ content of an input says, and no video decoder runs.
 
 from __future__ import annotations
 
-from s2t2_cli.audio.resampling import check_backend
+from s2t2_cli.audio.resampling import SAMPLING_RATE, check_backend
 from s2t2_cli.audio.sources import AudioInput
-from s2t2_cli.audio.stream import MIN_SAMPLES, SAMPLING_RATE, Audio, AudioStream, load_audio, stream_audio
+from s2t2_cli.audio.stream import MIN_SAMPLES, Audio, AudioStream, load_audio, stream_audio
 
 __all__ = [
     "MIN_SAMPLES",

@@ -14,13 +14,13 @@ HEAD_BYTES = 12
 TAIL_BYTES = 65_536
 """How much of the end: an Ogg page has at most 65,307 bytes."""
 
-# ISO media (mp4, m4a, mov, 3gp) may keep its index, and Core Audio its packet table, behind the sound.
+# ISO media (mp4, m4a, mov, 3gp) may keep its index behind the sound, Core Audio its packet table, WavPack its tags.
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
 
 
 def needs_seeking(head: bytes) -> bool:
     """Whether a file that begins like this may not be readable from front to back."""
-    return head[4:8] in _ISO_BOXES or head[:4] == b"caff"
+    return head[4:8] in _ISO_BOXES or head[:4] in (b"caff", b"wvpk")
 
 
 def leaves_length_open(head: bytes) -> bool:

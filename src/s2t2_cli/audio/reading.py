@@ -7,7 +7,6 @@ seekable. Does not know: what the bytes mean.
 from __future__ import annotations
 
 import io
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 from s2t2_cli.audio.headers import HEAD_BYTES, TAIL_BYTES, needs_seeking
 from s2t2_cli.errors import InputReadError, InvalidAudioError
+from s2t2_cli.escaping import one_line
 
 SPOOL_BYTES = 16 * 2**20
 """What is held in memory of something that has to be kept whole; more goes to a temporary file."""
@@ -53,7 +53,7 @@ class Reader:
             elif hasattr(file, "read1"):
                 self._read = file.read1
             self.head = self._first_bytes()
-        except (OSError, ValueError) as problem:
+        except Exception as problem:  # any kind: a file object is anyone's code
             raise self._read_error(problem) from problem
 
     @property
@@ -69,7 +69,7 @@ class Reader:
     def raise_pending(self) -> None:
         """Raise what went wrong in `read` or `seek` since the last call."""
         problem, self._problem = self._problem, None
-        if isinstance(problem, (OSError, ValueError)):
+        if isinstance(problem, Exception):
             raise self._read_error(problem) from problem
         if problem is not None:
             raise problem
@@ -82,7 +82,7 @@ class Reader:
             self._file.seek(self._start + offset)
             found = bytes(self._file.read(size))
             self._file.seek(self._start + self._position)
-        except (OSError, ValueError) as problem:
+        except Exception as problem:
             raise self._read_error(problem) from problem
         return found
 
@@ -135,11 +135,14 @@ class Reader:
 
     def _more(self, size: int) -> bytes:
         piece = self._read(size)
-        if piece is None:
-            raise BlockingIOError(None, "no data yet, and the stream does not wait for them")
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            # None is what a stream in non-blocking mode answers while it has nothing.
+            raise TypeError(f"it gives {type(piece).__name__} where bytes are wanted")
         return bytes(piece)
 
     def _note(self, piece: bytes) -> None:
+        if not piece:
+            return
         if self._position <= self._end < self._position + len(piece):
             self._tail = (self._tail + piece[self._end - self._position :])[-TAIL_BYTES:]
         elif self._position > self._end:
@@ -147,20 +150,22 @@ class Reader:
         self._position += len(piece)
         self._end = max(self._end, self._position)
 
-    def _read_error(self, problem: OSError | ValueError) -> InputReadError:
-        reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem) or "no reason given"
-        return InputReadError(f"cannot read {self._name} ({reason})")
+    def _read_error(self, problem: Exception) -> InputReadError:
+        reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+        return InputReadError(f"cannot read {self._name} ({one_line(reason)})")
 
 
 @contextmanager
-def seekable_if_needed(reader: Reader, name: str) -> Iterator[Reader]:
-    """`reader` itself, or a temporary copy where its format needs seeking and it cannot seek (mp4 from a pipe)."""
+def open_reader(file: IO[bytes], name: str) -> Iterator[Reader]:
+    """A reader of `file`, or of a temporary copy where its format needs seeking and it cannot (mp4 from a pipe)."""
+    reader = Reader(file, name)
     if reader.seekable() or not needs_seeking(reader.head):
         yield reader
         return
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as copy:
         try:
-            shutil.copyfileobj(reader, copy, _COPY_BYTES)
+            while piece := reader.read(_COPY_BYTES):
+                copy.write(piece)
             copy.seek(0)
         except OSError as problem:
             raise InputReadError(f"cannot keep a temporary copy of {name} ({problem.strerror})") from problem

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from s2t2_cli.errors import InvalidAudioError, UsageError
 
+SAMPLING_RATE = 16_000
+"""Samples per second of everything that leaves this package: what the model was trained on."""
+
 # Below the first nothing of speech is left, and a few kilobytes could unfold to hours; the second is eight times
 # the highest rate of sound cards, beyond which the resampler's filter grows without bound.
 MIN_RATE = 1_000

@@ -15,13 +15,10 @@ from av import AudioFrame
 from numpy.typing import NDArray
 
 from s2t2_cli.audio.decoding import Defects, decode_frames
-from s2t2_cli.audio.resampling import Resampler, check_backend, frames_of, resample_with_torchaudio
+from s2t2_cli.audio.resampling import SAMPLING_RATE, Resampler, check_backend, frames_of, resample_with_torchaudio
 from s2t2_cli.audio.sources import AudioInput, Waveform, name_of, open_source
 from s2t2_cli.errors import AudioTooShortError, InvalidAudioError
 from s2t2_cli.escaping import one_line
-
-SAMPLING_RATE = 16_000
-"""Samples per second of everything that leaves this package."""
 
 MIN_SAMPLES = 400
 """What one frame of the encoder sees: 25 ms at 16 kHz."""
@@ -131,7 +128,7 @@ class _Checks:
 
     def add(self, block: NDArray[np.float32]) -> None:
         lowest, highest = float(block.min()), float(block.max())
-        if not (-_LOUDEST <= lowest and highest <= _LOUDEST):  # no comparison holds for NaN
+        if not (lowest >= -_LOUDEST and highest <= _LOUDEST):  # no comparison holds for NaN
             raise self._impossible(block)
         self._lowest = min(self._lowest, lowest)
         self._highest = max(self._highest, highest)
@@ -162,7 +159,9 @@ class _Checks:
             what = "samples more than 2**32 times full scale"
         else:
             what = "samples that are not a number (NaN) or infinite"
-        return InvalidAudioError(f"{self._name} holds {what}, the first at {seconds:.3f} s; write it anew from its original")
+        return InvalidAudioError(
+            f"{self._name} holds {what}, the first at {seconds:.3f} s; write it anew from its original"
+        )
 
 
 def _resampled(frames: Iterator[AudioFrame], name: str) -> Iterator[NDArray[np.float32]]:

@@ -88,9 +88,7 @@ def _convert(path: Path, target: Path) -> None:
     with FileLock(target.parent / _LOCK_NAME, timeout=_LOCK_TIMEOUT):
         if _is_usable(target):  # another process was faster
             return
-        for (
-            leftover
-        ) in target.parent.iterdir():  # killed conversions, and copies of what the file held before
+        for leftover in target.parent.iterdir():  # killed conversions, and copies of what the file held before
             if leftover.name != _LOCK_NAME:
                 with contextlib.suppress(OSError):  # on Windows a copy in use cannot be removed
                     leftover.unlink()

@@ -72,11 +72,7 @@ def describe(
         checkpoint = replace(checkpoint, weights=weight_files(checkpoint.folder))
     config = SpeechEncoderDecoderConfig.from_dict(read_json_object(checkpoint.folder / CONFIG_NAME))
     settings = checkpoint.read_json(GENERATION_CONFIG_NAME)
-    search = (
-        GenerationConfig.from_model_config(config)
-        if settings is None
-        else GenerationConfig.from_dict(settings)
-    )
+    search = GenerationConfig.from_model_config(config) if settings is None else GenerationConfig.from_dict(settings)
     stored = _stored(checkpoint)
     paths = [path for name in SIDE_FILES if (path := checkpoint.path(name)) is not None]
     return Description(

@@ -43,9 +43,7 @@ def export_checkpoint(
         if destination.is_dir() and destination.samefile(checkpoint.folder):
             raise UsageError(f"{destination} is the checkpoint itself: give another folder")
         if destination.is_dir() and any(destination.iterdir()) and not overwrite:
-            raise UsageError(
-                f"{destination} is not empty: give another folder, or --force to replace its files"
-            )
+            raise UsageError(f"{destination} is not empty: give another folder, or --force to replace its files")
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f".{destination.name}.") as temporary:
             staged = Path(temporary) / destination.name

@@ -30,7 +30,7 @@ from huggingface_hub.errors import EntryNotFoundError, HFValidationError, Revisi
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, not in its __all__
 
 from s2t2_cli import __version__
-from s2t2_cli.checkpoint.hub_errors import TransportError, explained, way_out
+from s2t2_cli.checkpoint.hub_errors import TransportError, explained, no_hub, way_out
 from s2t2_cli.checkpoint.layout import (
     SIDE_FILES,
     WEIGHTS_PREFERENCE,
@@ -100,9 +100,7 @@ def _check_names(model_id: str, revision: str | None) -> None:
         ) from error
     # It becomes a path below the cache's `refs`.
     if revision is not None and ({"", ".", ".."} & set(revision.split("/")) or {"\0", "\\"} & set(revision)):
-        raise ModelNotFoundError(
-            f"{revision!r} is no revision of {model_id}: give a branch, a tag or a commit"
-        )
+        raise ModelNotFoundError(f"{revision!r} is no revision of {model_id}: give a branch, a tag or a commit")
 
 
 def _described(model_id: str, revision: str | None) -> str:
@@ -136,13 +134,11 @@ def _download(model_id: str, revision: str | None, cache: Path, *, weights: bool
     api = HfApi(library_name="s2t2", library_version=__version__)
     try:
         info = api.model_info(model_id, revision=revision, timeout=timeout)
-    except (KeyError, TypeError, ValueError) as error:  # not the hub's answer: a portal, a wrong HF_ENDPOINT
-        raise HubUnreachableError(
-            f"{constants.ENDPOINT} does not answer as a hub does: check HF_ENDPOINT, or {way_out(model_id)}"
-        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise no_hub(model_id, "no listing") from error
     commit = info.sha or ""
     if not _COMMIT.fullmatch(commit):
-        raise HubUnreachableError(f"{constants.ENDPOINT} names no commit for {model_id}: check HF_ENDPOINT")
+        raise no_hub(model_id, "no commit")
     names = _needed(model_id, {sibling.rfilename for sibling in info.siblings or ()}, weights=weights)
     _fetch(model_id, names, commit, cache, timeout)
     snapshot = _cached_snapshot(model_id, commit, cache)

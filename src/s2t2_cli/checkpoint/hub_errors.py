@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from huggingface_hub.errors import (
     DisabledRepoError,
     EntryNotFoundError,
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -49,14 +50,10 @@ def explained(error: Exception, model_id: str, revision: str | None, cache: Path
     if isinstance(error, EntryNotFoundError):
         return ModelNotFoundError(f"a file of {model_id} went from the hub while it was fetched: try again")
     if isinstance(error, TransportError):
-        return (
-            _refused(error, model_id) if isinstance(error, HfHubHTTPError) else _unreachable(error, model_id)
-        )
+        return _refused(error, model_id) if isinstance(error, HfHubHTTPError) else _unreachable(error, model_id)
     if isinstance(error, OSError) and error.errno is not None:
         remedy = "free some space" if error.errno == errno.ENOSPC else "make it writable"
-        return ModelError(
-            f"cannot write to the cache {cache} ({error.strerror}): {remedy}, or give --cache-dir"
-        )
+        return ModelError(f"cannot write to the cache {cache} ({error.strerror}): {remedy}, or give --cache-dir")
     return HubUnreachableError(f"the download of {model_id} broke off and is not complete: try again")
 
 
@@ -65,23 +62,27 @@ def way_out(model_id: str) -> str:
     return f"run `s2t2 models download {model_id}` where there is network, or give a folder with --model"
 
 
+def no_hub(model_id: str, answer: str) -> HubUnreachableError:
+    """Something answers at the hub's address, and it is no hub: a login page, a wrong HF_ENDPOINT."""
+    return HubUnreachableError(
+        f"{constants.ENDPOINT} does not answer as a hub does ({answer}): check HF_ENDPOINT, or {way_out(model_id)}"
+    )
+
+
 def _refused(error: HfHubHTTPError, model_id: str) -> ModelError:
     status = error.response.status_code
     if status == 401:
-        return ModelNotFoundError(
-            f"the hub does not accept the access token: {_LOG_IN} anew, or unset HF_TOKEN"
-        )
+        return ModelNotFoundError(f"the hub does not accept the access token: {_LOG_IN} anew, or unset HF_TOKEN")
     if status == 403:
         return ModelNotFoundError(f"the hub refuses access to {model_id}: ask its owner, then {_LOG_IN}")
     if 400 <= status < 500 and status not in _BUSY:
-        return HubUnreachableError(
-            f"{constants.ENDPOINT} does not answer as a hub does ({status}): check HF_ENDPOINT,"
-            f" or {way_out(model_id)}"
-        )
+        return no_hub(model_id, str(status))
     return _unreachable(error, model_id)
 
 
 def _unreachable(error: BaseException, model_id: str) -> HubUnreachableError:
+    if isinstance(error, FileMetadataError):
+        return no_hub(model_id, "headers are missing")
     if isinstance(error, HfHubHTTPError):
         reason = f"answered {error.response.status_code} {error.response.reason_phrase}".rstrip()
     elif any(base.__name__ == "TimeoutException" for base in type(error).__mro__):
@@ -89,6 +90,4 @@ def _unreachable(error: BaseException, model_id: str) -> HubUnreachableError:
     else:
         said = re.sub(r"^\[Errno -?\d+\] ", "", str(error).partition("\n")[0])
         reason = f"cannot be reached ({said or type(error).__name__})"
-    return HubUnreachableError(
-        f"the hub {constants.ENDPOINT} {reason}: try again later, or {way_out(model_id)}"
-    )
+    return HubUnreachableError(f"the hub {constants.ENDPOINT} {reason}: try again later, or {way_out(model_id)}")

@@ -53,9 +53,7 @@ def _cached(cache_dir: str | os.PathLike[str] | None) -> dict[str, tuple[CacheSt
     except CacheNotFound:
         return {}
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"cannot read the cache {cache_dir or ''}: {str(error).partition(chr(10))[0]}"
-        ) from error
+        raise ModelError(f"cannot read the cache {cache_dir or ''}: {str(error).partition(chr(10))[0]}") from error
     found: dict[str, tuple[CacheState, int]] = {}
     for repo in cache.repos:
         snapshots = [revision.snapshot_path for revision in repo.revisions]

@@ -57,13 +57,9 @@ def shard_names(index: Path) -> tuple[str, ...]:
         raise CheckpointError(f"{index} names no shards: its 'weight_map' is missing or empty")
     ending = Path(index.name.removesuffix(".index.json")).suffix
     for shard in weight_map.values():
-        plain = (
-            isinstance(shard, str) and "\\" not in shard and "\0" not in shard and Path(shard).name == shard
-        )
+        plain = isinstance(shard, str) and "\\" not in shard and "\0" not in shard and Path(shard).name == shard
         if not plain or not shard.endswith(ending):
-            raise CheckpointError(
-                f"{index} names the shard {shard!r}, which is not a {ending} file beside it"
-            )
+            raise CheckpointError(f"{index} names the shard {shard!r}, which is not a {ending} file beside it")
     return tuple(dict.fromkeys(weight_map.values()))
 
 

@@ -47,9 +47,7 @@ def _is_zip(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-            raise zipfile.BadZipFile(
-                "torch compresses nothing, and what is compressed can unfold to any size"
-            )
+            raise zipfile.BadZipFile("torch compresses nothing, and what is compressed can unfold to any size")
     return True
 
 
@@ -64,9 +62,7 @@ def _checked_state(path: Path, state: object, size: int) -> dict[str, torch.Tens
                 " save the model's state_dict() and nothing around it"
             )
         if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
-            raise CheckpointError(
-                f"{path}: the tensor {name!r} is sparse, quantised or without data, not dense"
-            )
+            raise CheckpointError(f"{path}: the tensor {name!r} is sparse, quantised or without data, not dense")
         if value.numel() * value.element_size() > size:  # strides of 0 can claim terabytes
             raise CheckpointError(f"{path}: the tensor {name!r} claims to be larger than the file it lies in")
         tensors[name] = value.detach()

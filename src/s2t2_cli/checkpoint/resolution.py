@@ -103,8 +103,6 @@ def _from_folder(name: str, folder: Path, *, weights: bool) -> Checkpoint:
             )
         raise ModelNotFoundError(f"there is no {CONFIG_NAME} in {name}: give {_EXAMPLE}")
     if weights and not files:
-        raise ModelNotFoundError(
-            f"there are no weights in {name}: expected one of {', '.join(WEIGHTS_PREFERENCE)}"
-        )
+        raise ModelNotFoundError(f"there are no weights in {name}: expected one of {', '.join(WEIGHTS_PREFERENCE)}")
     is_snapshot = folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name)
     return Checkpoint(name, folder, folder.name if is_snapshot else None, files)

@@ -66,12 +66,8 @@ def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         except SafetensorError as error:  # the library's name for an input or output error
             raise OSError(None, str(error)) from error
         with Path(temporary).open("rb+") as file:
-            os.fsync(
-                file.fileno()
-            )  # a rename that outlives the data in a power cut would leave a hollow file
-        Path(temporary).chmod(
-            0o666 & ~_umask()
-        )  # mkstemp's 0600 would lock other users of a shared cache out
+            os.fsync(file.fileno())  # a rename that outlives the data in a power cut would leave a hollow file
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock other users of a shared cache out
         Path(temporary).replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -100,7 +96,5 @@ def _umask() -> int:
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    reason = (
-        error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-    )
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
     return CheckpointError(f"{path} is not a safetensors file that can be read ({reason}): fetch it again")

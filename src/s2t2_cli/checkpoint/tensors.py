@@ -62,6 +62,4 @@ def _refuse_known_trouble(path: Path) -> None:
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     if start == _LFS_POINTER:
-        raise CheckpointError(
-            f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` in its folder"
-        )
+        raise CheckpointError(f"{path} is a git-lfs pointer, not the weights: run `git lfs pull` in its folder")

@@ -132,9 +132,7 @@ def _check_audio_features(checkpoint: Checkpoint) -> str:
         return f"no preprocessor_config.json: normalised, {SAMPLING_RATE} Hz"
     rate = Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder).sampling_rate
     if rate != SAMPLING_RATE:
-        raise ConfigurationError(
-            f"preprocessor_config.json asks for {rate} Hz, only {SAMPLING_RATE} is supported"
-        )
+        raise ConfigurationError(f"preprocessor_config.json asks for {rate} Hz, only {SAMPLING_RATE} is supported")
     return f"{rate} Hz"
 
 

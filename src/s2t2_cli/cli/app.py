@@ -41,7 +41,8 @@ class Commands(Group):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         # The names alone: Typer guesses from them what a mistyped command was meant to be.
-        self.commands = dict.fromkeys(COMMANDS)
+        names: dict[str, Any] = dict.fromkeys(COMMANDS)
+        self.commands = names
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -55,7 +56,7 @@ class Commands(Group):
         self.write_section(formatter, "Commands", list(COMMANDS.items()))
 
 
-app = typer.Typer(cls=Commands, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -64,9 +65,8 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
+@app.callback()
 def s2t2(
-    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -75,8 +75,6 @@ def s2t2(
 
     Start with: s2t2 translate talk.mp3 --lang de
     """
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
 
 
 def program() -> Any:

@@ -26,7 +26,8 @@ def doctor(
 ) -> None:
     """Check that everything a translation needs is here.
 
-    Looks at packages, decoders, devices and the cache, and translates a small clip as a self-test. Never uses the network. Exit status: 0 all is well, 1 something a translation needs is missing.
+    Looks at packages, decoders, devices and the cache, and translates a small clip as a self-test. Never uses
+    the network. Exit status: 0 all is well, 1 something a translation needs is missing.
     """
     from s2t2_cli.diagnosis import examine
 

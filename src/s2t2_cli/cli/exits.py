@@ -78,3 +78,20 @@ def show_traceback(error: BaseException) -> None:
     """Where `error` came from, if S2T2_DEBUG asks for it."""
     if is_debugging() and sys.stderr is not None:
         traceback.print_exception(error)
+
+
+def show_log(*, quiet: bool) -> None:
+    """Show what the package logs as warnings, in the manner of `say`, and keep other packages' warnings away."""
+    import logging
+    import warnings
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"warning: {record.getMessage()}")
+
+    logger = logging.getLogger("s2t2_cli")
+    logger.handlers = [Handler()]
+    logger.propagate = False
+    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+    if not sys.warnoptions and not is_debugging():
+        warnings.simplefilter("ignore")

@@ -25,7 +25,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A command of commands."""
+    """A command of commands; alone it shows its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
+            # Typer would call it an error, say it on standard error and end with status 2.
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
@@ -33,7 +40,7 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, command.get_short_help_str(limit=80)) for name, command in commands if command is not None]
+        rows = [(name, command.get_short_help_str(limit=200)) for name, command in commands if command is not None]
         self.write_section(formatter, "Commands", rows)
 
     @staticmethod

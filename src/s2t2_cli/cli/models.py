@@ -21,13 +21,12 @@ from s2t2_cli.errors import UsageError
 app = typer.Typer(
     cls=Group,
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     help="List, download, inspect, verify and convert checkpoints.",
 )
 
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", show_default=False, help="A hub id or a folder.")
-]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help="A hub id or a folder.")]
 
 
 @app.command("list", cls=Command)
@@ -54,9 +53,7 @@ def download(
     ] = None,
     lang: Annotated[
         str | None,
-        typer.Option(
-            "--lang", metavar="|".join(PUBLISHED), help="The published checkpoint for this language."
-        ),
+        typer.Option("--lang", metavar="|".join(PUBLISHED), help="The published checkpoint for this language."),
     ] = None,
     revision: RevisionOption = None,
     cache_dir: CacheDirOption = None,
@@ -71,9 +68,7 @@ def download(
     if (model is None) == (lang is None):
         raise UsageError("give a model or a language: `s2t2 models download --lang de`")
     if lang is not None and lang not in PUBLISHED:
-        raise UsageError(
-            f"there is no published checkpoint for {lang!r}: --lang takes {', '.join(PUBLISHED)}"
-        )
+        raise UsageError(f"there is no published checkpoint for {lang!r}: --lang takes {', '.join(PUBLISHED)}")
     name = PUBLISHED[lang].model_id if lang is not None else model or ""
     checkpoint = resolve_checkpoint(name, revision=revision, cache_dir=cache_dir, local_files_only=offline)
     print_text(f"{checkpoint.folder}\n")
@@ -144,16 +139,12 @@ def verify(
 @app.command("convert", cls=Command)
 def convert(
     source: Annotated[str, typer.Argument(metavar="MODEL", show_default=False, help="A hub id or a folder.")],
-    destination: Annotated[
-        Path, typer.Argument(metavar="FOLDER", show_default=False, help="Where to write it.")
-    ],
+    destination: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False, help="Where to write it.")],
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"] | None,
         typer.Option("--dtype", help="Convert the weights to this type; otherwise they stay as they are."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the files of a folder that is not empty.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the files of a folder that is not empty.")] = False,
     revision: RevisionOption = None,
     cache_dir: CacheDirOption = None,
     offline: OfflineOption = False,

@@ -55,9 +55,7 @@ ManifestOption = Annotated[
 ]
 RecursiveOption = Annotated[
     bool,
-    typer.Option(
-        "--recursive/--no-recursive", help="Go into folders of folders.", rich_help_panel=INPUT_PANEL
-    ),
+    typer.Option("--recursive/--no-recursive", help="Go into folders of folders.", rich_help_panel=INPUT_PANEL),
 ]
 AudioBackendOption = Annotated[
     AudioBackend,
@@ -136,9 +134,7 @@ LengthPenaltyOption = Annotated[
 ]
 MaxNewTokensOption = Annotated[
     int | None,
-    typer.Option(
-        "--max-new-tokens", min=1, metavar="N", help="Longest output.", rich_help_panel=SEARCH_PANEL
-    ),
+    typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest output.", rich_help_panel=SEARCH_PANEL),
 ]
 MinLengthOption = Annotated[
     int | None,
@@ -251,9 +247,7 @@ DryRunOption = Annotated[
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option(
-        "--quiet", "-q", help="Say nothing on standard error but errors.", rich_help_panel=OUTPUT_PANEL
-    ),
+    typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.", rich_help_panel=OUTPUT_PANEL),
 ]
 ProgressOption = Annotated[
     bool,

@@ -18,11 +18,13 @@ from s2t2_cli.cli.exits import say
 from s2t2_cli.errors import S2T2Error
 from s2t2_cli.escaping import readable
 from s2t2_cli.inputs import Source
+from s2t2_cli.records import TranslationResult
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _REFRESHES_PER_SECOND = 4
+_WIDEST_BAR = 24  # columns
 _WORTH_AN_ESTIMATE = 2.0  # seconds of work before the time left means anything
 
 
@@ -60,6 +62,12 @@ class Tally:
     whole: Load | None = None
     """All there is to do, once it has been counted."""
 
+    def count(self, source: Source, result: TranslationResult) -> None:
+        """One more is done."""
+        self.done.add(source)
+        self.failed += result.error is not None
+        self.audio_seconds += result.duration or 0.0
+
     def restart(self) -> None:
         """Count time from now, when the model is loaded."""
         self.started = time.monotonic()
@@ -79,7 +87,7 @@ class Tally:
         """`196 translated, 2 failed, 12 m 03 s of audio in 2 m 10 s (5.6× real time)`."""
         translated = self.done.sources - self.failed
         text = f"{translated} translated, {self.failed} failed, {spell_seconds(self.audio_seconds)} of audio"
-        return f"{text} in {spell_seconds(self.elapsed)} ({self._speed():.1f}× real time)"
+        return f"{text} in {spell_seconds(self.elapsed)} ({self._speed()}× real time)"
 
     def live(self) -> str:
         """The live line: `12/198 · 1 failed · 41 s of audio · 5.6× real time · 2 m 03 s left`."""
@@ -87,7 +95,7 @@ class Tally:
         if self.failed:
             words.append(f"{self.failed} failed")
         if self.audio_seconds:
-            words += [f"{spell_seconds(self.audio_seconds)} of audio", f"{self._speed():.1f}× real time"]
+            words += [f"{spell_seconds(self.audio_seconds)} of audio", f"{self._speed()}× real time"]
         else:
             words.append(f"{spell_seconds(self.elapsed)} so far")
         if (left := self.seconds_left()) is not None:
@@ -105,8 +113,9 @@ class Tally:
             return None
         return self.elapsed * (1 - part) / part
 
-    def _speed(self) -> float:
-        return self.audio_seconds / max(self.elapsed, 1e-9)
+    def _speed(self) -> str:
+        speed = self.audio_seconds / max(self.elapsed, 1e-9)
+        return f"{speed:.1f}" if speed < 99.95 else f"{speed:.0f}"
 
 
 class Display:
@@ -194,20 +203,20 @@ class LiveDisplay(Display):
         from rich.table import Table
         from rich.text import Text
 
+        words = self._tally.live()
         part = self._tally.part_done()
-        line = Table.grid(padding=(0, 1), expand=True)
-        line.add_column(ratio=1, max_width=30)
+        room = self._console.width - len(words) - 1
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=max(4, min(_WIDEST_BAR, room)))
         line.add_column(no_wrap=True)
         bar = ProgressBar(total=None if part is None else 1.0, completed=part or 0.0, pulse=part is None)
-        line.add_row(bar, Text(self._tally.live(), overflow="ellipsis"))
+        line.add_row(bar, Text(words, overflow="ellipsis"))
         return line
 
 
 def make_display(tally: Tally, *, wants_progress: bool) -> Display:
     """The live display where it is wanted and standard error is a terminal that can show it."""
-    is_terminal = (
-        sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None)
-    )
+    is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None)
     return LiveDisplay(tally) if wants_progress and is_terminal else Display()
 
 

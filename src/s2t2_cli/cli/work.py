@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from s2t2_cli.cli.exits import Interrupted, show_traceback
 from s2t2_cli.cli.progress import Display, Tally
 from s2t2_cli.errors import OutputError
+from s2t2_cli.escaping import one_line
 from s2t2_cli.inputs import Source
 from s2t2_cli.records import TranslationResult
-from s2t2_cli.writers import Places, Writer
+from s2t2_cli.writers import Places, StreamWriter, Writer
 
 
 class Ledger:
@@ -60,21 +62,45 @@ def take(
             source, place = ledger.settle(result)
             with display.aside():
                 writer.write(result, place)
-            tally.done.add(source)
-            tally.audio_seconds += result.duration or 0.0
+                tally.count(source, result)
             if result.error is not None:
-                tally.failed += 1
                 display.say(_about(result.audio_filepath, str(result.error)))
                 show_traceback(result.error)
             elif warns:
                 for warning in result.warnings:
-                    display.say(_about(result.audio_filepath, f"warning: {warning}"))
+                    display.say(_about(result.audio_filepath, f"warning: {_WARNINGS.get(warning, warning)}"))
     except OutputError as error:
         raise OutputError(f"{error}; {tally.how_far()} had been written before") from error
     except Interrupted as stop:
-        raise Interrupted(
-            stop.number, f" after {tally.how_far()}; what is done is in {writer.where}"
-        ) from stop
+        raise Interrupted(stop.number, f" after {tally.how_far()}{writer.kept}") from stop
+
+
+def list_sources(
+    sources: Iterable[Source], places: Places, output_dir: Path | None, writer: StreamWriter
+) -> tuple[int, int]:
+    """A line for each source: its name, then where its result would go or what is wrong with it.
+
+    Returns how many are good and how many are bad.
+    """
+    good = bad = 0
+    for source in sources:
+        columns = [source.name]
+        place = places.claim(source.place)
+        if source.error is not None:
+            bad += 1
+            columns.append(f"error: {source.error}")
+        else:
+            good += 1
+            columns += [str(output_dir / place)] if output_dir is not None else []
+        writer.write_text("\t".join(map(one_line, columns)) + "\n")
+    return good, bad
+
+
+_WARNINGS = {
+    "truncated": "the recording breaks off before its end",
+    "decode_errors": "parts of the recording could not be decoded",
+    "no_speech": "the recording is silent",
+}
 
 
 def _about(name: str, sentence: str) -> str:

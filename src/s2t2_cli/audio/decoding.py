@@ -1,0 +1,185 @@
+"""The frames of a recording's audio track, as far as they decode.
+
+Knows: PyAV; which track is meant; how to go on after damage and how to notice that something is missing.
+Does not know: where bytes come from, resampling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+import av.stream
+from av import AudioFrame, AudioStream, Packet
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from s2t2_cli.audio.formats import IMAGES, PAUSING_CODECS, STATES_LENGTH, container_options
+from s2t2_cli.audio.headers import leaves_length_open, mp3_states_length, needs_seeking, ogg_is_complete
+from s2t2_cli.audio.reading import Reader
+from s2t2_cli.errors import AudioDecodeError, NoAudioStreamError
+
+# PyAV 18 brought it; without it the pictures of a video are read and thrown away.
+_DISCARD = getattr(av.stream, "Discard", None)
+
+# A recording may end a little before its stated length: encoders count their delay differently.
+_MISSING_SECONDS = 0.25
+
+_TAGGED_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)")
+
+# A jump of the timestamps is a stretch that is missing. Pausing codecs leave out up to 0.4 s of a pause at a time.
+_JUMP_SECONDS = 0.1
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass
+class Defects:
+    """What turned out to be wrong with a recording of which something decoded."""
+
+    truncated: bool = False
+    decode_errors: bool = False
+
+
+def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[AudioFrame]:
+    """The frames of the default audio track, or of the first; `defects` is filled in on the way.
+
+    Raises `AudioDecodeError` (not audio, or nothing of it decodes), `NoAudioStreamError`, and what reading raises.
+    """
+    with _open_container(reader, name) as container:
+        stream = _choose_stream(container, name)
+        stated = _stated_seconds(container, stream, reader)
+        progress = _Progress(stream, container.format.name, reader)
+        for packet in _packets(container, stream, reader, progress):
+            try:
+                frames = stream.codec_context.decode(packet)
+            except FFmpegError:
+                progress.failed()
+                continue
+            for frame in frames:
+                if frame.samples:
+                    progress.decoded(frame)
+                    yield frame
+            if packet is not None and packet.is_corrupt:
+                progress.cut_short()
+    if not progress.seconds and (progress.failing or stream.duration):
+        raise AudioDecodeError(f"{name} holds no {stream.codec_context.name} audio that can be decoded; it is damaged")
+    progress.judge(stated, defects)
+
+
+class _Progress:
+    """How far decoding came and what it met."""
+
+    def __init__(self, stream: AudioStream, container: str, reader: Reader) -> None:
+        self._is_ogg = container == "ogg"
+        self._ends_anywhere = leaves_length_open(reader.head)
+        self._reader = reader
+        self._longest_jump = _PAUSE_SECONDS if stream.codec_context.name in PAUSING_CODECS else _JUMP_SECONDS
+        self._end: float | None = None  # of the last frame, by its timestamp
+        self.seconds = 0.0  # decoded
+        self.failing = False  # nothing has decoded since the last failure
+        self._errors = False
+        self._broken_off = False
+
+    def decoded(self, frame: AudioFrame) -> None:
+        self._errors |= self.failing
+        self.failing = frame.is_corrupt
+        length = frame.samples / frame.sample_rate
+        if frame.time is not None:
+            self._errors |= self._end is not None and frame.time - self._end > self._longest_jump
+            self._end = frame.time + length
+        self.seconds += length
+
+    def failed(self) -> None:
+        self.failing = True
+
+    def cut_short(self) -> None:
+        """A packet had fewer bytes than its container promised: an error unless it ends a WAV of open length."""
+        self.failing |= not self._ends_anywhere
+
+    def broke_off(self) -> None:
+        self._broken_off = self.failing = True
+
+    def judge(self, stated: float | None, defects: Defects) -> None:
+        """At the end: damage that nothing followed is a missing end."""
+        defects.decode_errors = self._errors
+        defects.truncated = (
+            self._broken_off
+            or self.failing
+            or (self._is_ogg and not ogg_is_complete(self._reader.tail))
+            # Where bytes were skipped without timestamps to tell, the sum says nothing about the end.
+            or (stated is not None and not self._errors and stated - self._reached() > _MISSING_SECONDS)
+        )
+
+    def _reached(self) -> float:
+        return max(self.seconds, self._end or 0.0)
+
+
+@contextmanager
+def _open_container(reader: Reader, name: str) -> Iterator[InputContainer]:
+    try:
+        # Tags in another encoding than UTF-8 are common, and of no interest here.
+        container = av.open(reader, "r", container_options=container_options(), metadata_errors="replace")
+    except FFmpegError as problem:
+        reader.raise_pending()
+        raise AudioDecodeError(_why_not_audio(reader, name)) from problem
+    with container:
+        reader.raise_pending()
+        yield container
+
+
+def _why_not_audio(reader: Reader, name: str) -> str:
+    if not reader.received:
+        return f"{name} is empty"
+    if needs_seeking(reader.head):
+        return f"{name} is an MP4 or QuickTime file that is damaged or cut off before its index"
+    return f"{name} is not audio, or not in a format that can be read here"
+
+
+def _choose_stream(container: InputContainer, name: str) -> AudioStream:
+    if not container.streams.audio:
+        if container.format.name in IMAGES:
+            raise NoAudioStreamError(f"{name} is an image, not a recording")
+        raise NoAudioStreamError(f"{name} has no audio track (its format is {container.format.long_name})")
+    decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not decodable:
+        raise AudioDecodeError(f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC or WAV")
+    chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), decodable[0])
+    for stream in container.streams:
+        if stream is not chosen and _DISCARD is not None:
+            stream.discard = _DISCARD.all
+    return chosen
+
+
+def _packets(
+    container: InputContainer, stream: AudioStream, reader: Reader, progress: _Progress
+) -> Iterator[Packet[AudioStream] | None]:
+    """The packets of `stream`, the one that empties the decoder last (None if the container broke off)."""
+    try:
+        for packet in container.demux(stream):
+            reader.raise_pending()
+            yield packet
+    except FFmpegError:
+        reader.raise_pending()
+        progress.broke_off()
+        yield None
+
+
+def _stated_seconds(container: InputContainer, stream: AudioStream, reader: Reader) -> float | None:
+    """How long the audio track is according to its container, where that is more than a guess."""
+    if container.format.name not in STATES_LENGTH:
+        return None
+    if container.format.name == "mp3" and not mp3_states_length(reader.read_at):
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # Matroska: a tag that most writers add, or the length of the longest track.
+    if found := _TAGGED_DURATION.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = found.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None

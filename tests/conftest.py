@@ -1,0 +1,34 @@
+"""What many tests need: the miniature checkpoint, a real clip, and a process without the user's settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from s2t2_cli.selftest import bundled_clip, miniature_checkpoint
+
+# Parallel maths on tiny tensors is slower than one thread, and subprocesses inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint() -> Path:
+    """A checkpoint in the published layout with random weights, vocabulary and merges."""
+    return miniature_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def clip() -> Path:
+    """A real recording of 2.8 s, 16 kHz mono."""
+    return bundled_clip()
+
+
+@pytest.fixture(autouse=True)
+def _own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's caches, and none reaches a hub it did not start."""
+    home = tmp_path_factory.getbasetemp() / "hf-home"
+    monkeypatch.setenv("HF_HOME", str(home))
+    for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "S2T2_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
