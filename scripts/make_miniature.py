@@ -54,9 +54,9 @@ def main() -> None:
     case = cases(0)[0]
     case["seed"] = 140
     case["encoder"] |= {"hidden_size": 32, "intermediate_size": 64, "conv_dim": [16] * 7}
-    case["decoder"] |= {"vocab_size": len(vocabulary), "max_length": 200, "max_target_positions": 256, "init_std": 0.35}
-    case["generation"] |= {"max_length": 200}
-    case["eos_scale"] = 5.0
+    case["decoder"] |= {"vocab_size": len(vocabulary), "max_length": 200, "max_target_positions": 256, "init_std": 0.25}
+    case["generation"] |= {"max_length": 20}
+    case["eos_scale"] = 6.0
     FOLDER.mkdir(parents=True, exist_ok=True)
     oracle.make_checkpoint(case, FOLDER)
     binary = FOLDER / "pytorch_model.bin"

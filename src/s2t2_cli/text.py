@@ -1,6 +1,6 @@
 """Decoded text: the reference's English clean-up, and natural text out of what the checkpoints write.
 
-Knows: Moses tokenisation and how German, Turkish, Catalan and Arabic are written. Does not know: tokens, models.
+Knows: Moses tokenisation; how German, Turkish, Catalan and Arabic are written. Does not know: tokens, models.
 """
 
 from __future__ import annotations
@@ -15,25 +15,98 @@ _ENGLISH_CLEAN_UP = (
     (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
 )  # fmt: skip
 
-_LANGUAGES = {
-    "de": ("deu", "ger", "german"),
-    "tr": ("tur", "turkish"),
-    "ca": ("cat", "catalan"),
-    "ar": ("ara", "arabic"),
-}
+_CODES = {"deu": "de", "ger": "de", "tur": "tr", "cat": "ca", "ara": "ar"}
 
-# The end of a word that the length limit has cut off.
-_CUT_OFF = re.compile(r"@@\s*$")
+_USUALLY_OPEN = {"de": "„‚»›"}
+_USUALLY_OPEN_ELSEWHERE = "“‘«‹"
 
 _CURRENCY = "[$€£¥₺₹₽]"
+_LETTER = r"[^\W\d_]"
 
-# What sacremoses leaves apart or joins wrongly, in any of the languages.
+# What sacremoses, which goes token by token, leaves apart or joins: a pattern and what comes in its place.
 _REPAIRS = (
-    (r"(?<=[(\[{¿¡]) | (?=[)\]}…])", ""),
-    # Also before punctuation that a quotation mark has been attached to: `?"`.
-    (r" (?=[,.;:!?]+(?:[^\w\s]|\s|$))", ""),
-    # `10 : 30`, `3 : 1`; `und / oder`, `km / h`; `col · legi`
-    (r"(?<=\d) ?: (?=\d)", ":"),
-    (r"(?<=\w) / (?=\w)", "/"),
-    (rf"(?<=\d) °(?!\w| [CF]\b)|(?<=°) (?=[CF]\b)", None),
+    # brackets and punctuation that a quotation mark was attached to: `("`, `?"`
+    (r"(?<=[(\[{¿¡]) | (?=[)\]}])| (?=[,.;:!?]+(?:[^\w\s]|\s|$))", ""),
+    (r"(?<=\d) ?: (?=\d)", ":"),  # 10 : 30
+    (r"(?<=[^\W_]) / (?=[^\W_])", "/"),  # und / oder
+    (r"\b(https?|ftp): ?/ ?/ ?", r"\1://"),
+    (r"(?<=\w) @ (?=[\w-]+\.\w)", "@"),  # name @ example.com
+    (r"(?<=\d) °(?! ?[CF]\b)", "°"),  # 90 °
+    (r"(?<=\d) ° (?=[CF]\b)", " °"),  # 20 ° C
+    # sacremoses draws a currency sign to what follows, right for `$ 5` only: 5 €pro
+    (rf"(?<=\d )({_CURRENCY})(?=\w)|(?<!\w)({_CURRENCY})(?={_LETTER})", r"\1\2 "),
+    (" (?=[\u0300-\u036f\u064b-\u065f])", ""),  # a combining mark on its own
+    ("(?<=i\u0307) (?=\\w)", ""),  # which in Turkish is the dot of a decomposed i̇ within a word
 )
+
+_REPAIRS_OF = {
+    "de": ((r"(?<=\d)(?=[%‰])", " "),),  # 5 %
+    "tr": (
+        (r"(?<=[^\W\d])% (?=\d)", " %"),  # yüzde olarak %5
+        (r"(?<!\d)% (?=\d)", "%"),
+        (r"(?<=\w) …", "…"),
+    ),
+    "ca": (
+        (r"(?<=\d)(?=[%‰])", " "),
+        (rf"(?<![\w'’])([dlmnst]['’]) (?={_LETTER})", r"\1"),  # l' home, s' ha
+        (rf"(?<={_LETTER})(['’]) (?=(?:[mt]|[lns]s?)\b)", r"\1"),  # dona' m, anar-se' n
+        (r"(?<=l) · (?=l)", "·"),  # col · legi
+        (r"(?<=\w) …", "…"),
+    ),
+    "ar": ((r" (?=[،؛؟])", ""), (r"(?<=\d) ٪", "٪"), (r"(?<=\w) …", "…")),
+}
+
+# The end of a word whose rest the length limit has cut off.
+_CUT_OFF = re.compile(r"\s*@@\s*$")
+
+
+def clean_up_tokenization(text: str) -> str:
+    """The reference's English clean-up: . ? ! , and contractions join the word before, whatever the language."""
+    for spaced, joined in _ENGLISH_CLEAN_UP:
+        text = text.replace(spaced, joined)
+    return text
+
+
+def language_code(lang: str | None) -> str | None:
+    """The two-letter code of a language tag (`de-DE`, `deu`); other tags in lower case, None stays None."""
+    if not lang:
+        return None
+    primary = re.split("[-_]", lang.strip().lower())[0]
+    return _CODES.get(primary, primary)
+
+
+class Detokenizer:
+    """Makes the Moses-tokenised text that the checkpoints write (`raw_text`) into text as people write it.
+
+    Built on the detokeniser of sacremoses, to which all that goes with single tokens is left: punctuation,
+    brackets, `@-@`, escapes as `&quot;`. Around it: quotation marks by what they enclose, numbers and units,
+    Catalan elision, Arabic punctuation, and a last word cut off at the length limit, which loses its `@@`.
+
+    No character but white space, escapes and those markers is ever added, dropped or moved. Text that tokenisation
+    has made alike stays as it is: `3. 5` may be a date or a number.
+    """
+
+    def __init__(self, lang: str | None) -> None:
+        """`lang` is a language tag (`de`, `de-DE`, `deu`).
+
+        Other languages than the four get what is common to them; None undoes escapes and markers only, and leaves
+        punctuation as the model wrote it.
+        """
+        from sacremoses import MosesDetokenizer
+
+        self.lang = language_code(lang)
+        # A language of its own there (`fr`, `cs`) would bring rules that are not tested here.
+        self._moses = MosesDetokenizer(lang=self.lang if self.lang in _REPAIRS_OF else "")
+        self._quotation_marks = QuotationMarks(_USUALLY_OPEN.get(self.lang or "", _USUALLY_OPEN_ELSEWHERE))
+        repairs = (*_REPAIRS, *_REPAIRS_OF.get(self.lang or "", ()))
+        self._repairs = tuple((re.compile(found, re.IGNORECASE), instead) for found, instead in repairs)
+
+    def __call__(self, raw_text: str) -> str:
+        """The natural text of one `raw_text`, on one line."""
+        text = " ".join(self._moses.unescape_xml(_CUT_OFF.sub("", raw_text)).split())
+        if self.lang is None:
+            return text.replace(" @-@ ", "-")
+        text = self._moses.detokenize(self._quotation_marks(text).split(), unescape=False)
+        for found, instead in self._repairs:
+            text = found.sub(instead, text)
+        return text

@@ -19,7 +19,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from s2t2_cli.audio.formats import IMAGES, PAUSING_CODECS, STATES_LENGTH, container_options
-from s2t2_cli.audio.headers import leaves_length_open, mp3_states_length, needs_seeking, ogg_is_complete
+from s2t2_cli.audio.headers import is_iso_media, is_playlist, leaves_length_open, mp3_states_length, ogg_is_complete
 from s2t2_cli.audio.reading import Reader
 from s2t2_cli.errors import AudioDecodeError, NoAudioStreamError
 
@@ -134,7 +134,9 @@ def _open_container(reader: Reader, name: str) -> Iterator[InputContainer]:
 def _why_not_audio(reader: Reader, name: str) -> str:
     if not reader.received:
         return f"{name} is empty"
-    if needs_seeking(reader.head):
+    if is_playlist(reader.head):
+        return f"{name} is a playlist, which is not followed; name the recordings themselves"
+    if is_iso_media(reader.head):
         return f"{name} is an MP4 or QuickTime file that is damaged or cut off before its index"
     return f"{name} is not audio, or not in a format that can be read here"
 
@@ -145,9 +147,14 @@ def _choose_stream(container: InputContainer, name: str) -> AudioStream:
             raise NoAudioStreamError(f"{name} is an image, not a recording")
         raise NoAudioStreamError(f"{name} has no audio track (its format is {container.format.long_name})")
     decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    if not decodable:
-        raise AudioDecodeError(f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC or WAV")
-    chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), decodable[0])
+    chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), None)
+    try:
+        chosen = chosen or decodable[0]
+        chosen.codec_context.open()
+    except (IndexError, FFmpegError) as problem:
+        raise AudioDecodeError(
+            f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC or WAV"
+        ) from problem
     for stream in container.streams:
         if stream is not chosen and _DISCARD is not None:
             stream.discard = _DISCARD.all

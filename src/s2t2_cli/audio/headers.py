@@ -14,13 +14,25 @@ HEAD_BYTES = 12
 TAIL_BYTES = 65_536
 """How much of the end: an Ogg page has at most 65,307 bytes."""
 
-# ISO media (mp4, m4a, mov, 3gp) may keep its index behind the sound, Core Audio its packet table, WavPack its tags.
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
 
 
+def is_playlist(head: bytes) -> bool:
+    """Whether this is a text that names recordings."""
+    return head.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]"))
+
+
+def is_iso_media(head: bytes) -> bool:
+    """Whether this is the beginning of an mp4, m4a, mov or 3gp."""
+    return head[4:8] in _ISO_BOXES
+
+
 def needs_seeking(head: bytes) -> bool:
-    """Whether a file that begins like this may not be readable from front to back."""
-    return head[4:8] in _ISO_BOXES or head[:4] in (b"caff", b"wvpk")
+    """Whether a file that begins like this may not be readable from front to back.
+
+    ISO media may keep their index behind the sound, Core Audio its packet table, WavPack its tags.
+    """
+    return is_iso_media(head) or head[:4] in (b"caff", b"wvpk")
 
 
 def leaves_length_open(head: bytes) -> bool:

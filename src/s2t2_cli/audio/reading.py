@@ -151,6 +151,8 @@ class Reader:
         self._end = max(self._end, self._position)
 
     def _read_error(self, problem: Exception) -> InputReadError:
+        if isinstance(problem, io.UnsupportedOperation):
+            return InputReadError(f"cannot read {self._name} (it is not open for reading)")
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         return InputReadError(f"cannot read {self._name} ({one_line(reason)})")
 

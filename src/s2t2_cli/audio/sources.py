@@ -57,7 +57,7 @@ def name_of(source: AudioInput) -> str:
     if _is_file_object(source):
         name = getattr(source, "name", None)
         return name if isinstance(name, str) else "the stream"
-    return "the audio" if isinstance(source, (bytes, bytearray, memoryview)) else "the array"
+    return "the input" if isinstance(source, (bytes, bytearray, memoryview)) else "the array"
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def _open_file(source: Any, name: str) -> IO[bytes]:
         )
     try:
         return io.FileIO(source)  # unbuffered: from a named pipe, a read returns what is there
-    except FileNotFoundError as problem:
-        raise InputNotFoundError(f"there is no file {name}") from problem
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise InputNotFoundError(_no_such_file(source, name)) from problem
     except PermissionError as problem:
         raise InputReadError(f"no permission to read {name}") from problem
     except IsADirectoryError as problem:
@@ -109,18 +109,33 @@ def _open_file(source: Any, name: str) -> IO[bytes]:
         raise InputNotFoundError(f"no file can be called {name} ({problem})") from problem
 
 
+def _no_such_file(source: str | os.PathLike[str], name: str) -> str:
+    if not os.fspath(source):
+        return "the name of an input is empty; name a file"
+    if "://" in name:
+        return f"{name} cannot be fetched; only http:// and https:// addresses and files can"
+    return f"there is no file {name}"
+
+
 def _from_mapping(mapping: Mapping[str, Any], name: str) -> tuple[Any, int | None]:
     samples = mapping.get("raw", mapping.get("array"))
     if samples is not None:
         if (rate := mapping.get("sampling_rate")) is None:
             raise InvalidAudioError(f"{name} has samples but no sampling_rate; add it, in samples per second")
-        return samples if hasattr(samples, "shape") else np.asarray(samples), rate
+        return samples if hasattr(samples, "shape") else _from_sequence(samples, name), rate
     for key in ("bytes", "path"):
         if mapping.get(key) is not None:
             return mapping[key], None
     raise InvalidAudioError(
         f'{name} has the keys {sorted(map(str, mapping))}; give "array" or "raw" and "sampling_rate"'
     )
+
+
+def _from_sequence(samples: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(samples)
+    except ValueError as problem:  # rows of different lengths
+        raise InvalidAudioError(f"{name} has samples that are not an array; give a flat list of numbers") from problem
 
 
 def _waveform(array: NDArray[Any], sampling_rate: Any, name: str) -> Waveform:

@@ -140,7 +140,7 @@ class _Checks:
     def finish(self) -> None:
         if self._count < MIN_SAMPLES:
             raise AudioTooShortError(
-                f"{self._name} is too short: {self._count} samples at 16 kHz, and the model needs {MIN_SAMPLES} (25 ms)"
+                f"{self._name} is too short: it lasts {self._count / 16:.1f} ms, and the model needs 25 ms"
             )
 
     @property
@@ -160,7 +160,7 @@ class _Checks:
         else:
             what = "samples that are not a number (NaN) or infinite"
         return InvalidAudioError(
-            f"{self._name} holds {what}, the first at {seconds:.3f} s; write it anew from its original"
+            f"{self._name} holds {what}, the first at {seconds:.3f} s; check what made it"
         )
 
 
