@@ -8,12 +8,15 @@ Knows: the order of the page. Does not know: any command; it asks the program.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from s2t2_cli.cli.app import program
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 
@@ -34,15 +37,14 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 def help_of(path: tuple[str, ...]) -> str:
     """What the program says of one command, as in a pipe and 80 columns wide."""
-    environment = os.environ | {"COLUMNS": "80", "LC_ALL": "C.UTF-8"}
-    command = [sys.executable, "-m", "s2t2_cli", *path, "--help"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.rstrip()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        program().main([*path, "--help"], prog_name="s2t2", standalone_mode=False)
+    return said.getvalue().rstrip()
 
 
 def page() -> str:
     """The whole page."""
-    from s2t2_cli.cli.app import program
-
     sections = [f"## {' '.join(('s2t2', *path))}\n\n```text\n{help_of(path)}\n```\n" for path in commands(program())]
     return "\n".join([INTRODUCTION, *sections])
 
@@ -50,6 +52,7 @@ def page() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write docs/cli.md from --help.")
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page is out of date")
+    os.environ["COLUMNS"] = "80"
     wants_check = parser.parse_args().check
     text = page()
     if not wants_check:

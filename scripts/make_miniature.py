@@ -50,6 +50,7 @@ def subwords() -> tuple[dict[str, int], list[str]]:
 
 def main() -> None:
     """Write the folder."""
+    oracle.quiet()
     vocabulary, merges = subwords()
     case = cases(0)[0]
     case["seed"] = 140

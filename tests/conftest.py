@@ -6,11 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from s2t2_cli.selftest import bundled_clip, miniature_checkpoint
 
 # Parallel maths on tiny tensors is slower than one thread, and subprocesses inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# The same examples in every run; how long one takes decides nothing.
+settings.register_profile(
+    "s2t2", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("s2t2")
 
 
 @pytest.fixture(scope="session")

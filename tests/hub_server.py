@@ -31,6 +31,7 @@ class Repository:
     references: dict[str, str] = field(default_factory=dict)
     gated: bool = False
     private: bool = False
+    disabled: bool = False
 
     def commit(self, revision: str) -> str | None:
         found = self.references.get(revision, revision)
@@ -54,8 +55,12 @@ class HubServer:
         """Kinds of requests that get no answer."""
         self.cut_after: int | None = None
         """Bytes of a large file after which the connection is closed, every time."""
-        self.is_portal = False
-        """Answer everything with a web page, as the login page of a hotel does."""
+        self.portals: set[str] = set()
+        """Kinds of requests that get a web page, as the login page of a hotel answers everything."""
+        self.healthy_for: dict[str, int] = {}
+        """How many requests of a kind are answered well before `answer_with` holds."""
+        self.ghosts: set[str] = set()
+        """Files that are listed and gone when they are asked for."""
         self._closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
@@ -173,6 +178,11 @@ def _kind(path: str) -> str:
     return "api" if path.startswith("/api/") else "cdn" if path.startswith("/cdn/") else "resolve"
 
 
+def _named(name: str) -> dict[str, str]:
+    """The header from which the client learns what a file is called."""
+    return {"Content-Disposition": f"inline; filename*=UTF-8''{name}; filename=\"{name}\";"}
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ThreadingHTTPServer
@@ -198,9 +208,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in hub.stalls:
             hub.wait_for_close()
             self.close_connection = True
-        elif hub.is_portal:
+        elif kind in hub.portals:
             self._send(200, b"<html>Welcome to our hotel</html>", {"Content-Type": "text/html"})
-        elif kind in hub.answer_with:
+        elif kind in hub.answer_with and len(hub.asked(kind)) > hub.healthy_for.get(kind, 0):
             self._send(hub.answer_with[kind], b"")
         elif kind == "cdn":
             self._send_blob(path.removeprefix("/cdn/"))
@@ -221,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             "sha": commit,
             "private": repository.private,
             "gated": "manual" if repository.gated else False,
-            "siblings": [{"rfilename": name} for name in repository.commits[commit]],
+            "siblings": [{"rfilename": name} for name in (*repository.commits[commit], *self._hub.ghosts)],
         }
         self._send(200, json.dumps(listing).encode(), {"Content-Type": "application/json"})
 
@@ -240,7 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
             return
         is_large = name in self._hub.large
-        headers = {"X-Repo-Commit": commit, "ETag": f'"{etag(content, is_large=is_large)}"'}
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{etag(content, is_large=is_large)}"', **_named(name)}
         if is_large:
             digest = etag(content, is_large=True)
             headers |= {"X-Linked-Etag": f'"{digest}"', "X-Linked-Size": str(len(content))}
@@ -264,6 +274,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None or (repository.private and not self._is_known()):
             self._refuse(404 if authorization else 401, "RepoNotFound", "Repository not found")
             return None
+        if repository.disabled:
+            self._refuse(403, None, "Access to this resource is disabled.")
+            return None
         commit = repository.commit(revision)
         if commit is None:
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
@@ -276,15 +289,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_blob(self, digest: str) -> None:
         for repository in self._hub.repositories.values():
             for files in repository.commits.values():
-                for content in files.values():
+                for name, content in files.items():
                     if etag(content, is_large=True) == digest:
-                        self._send_range(content)
+                        self._send_range(name, content)
                         return
         self._send(404, b"")
 
-    def _send_range(self, content: bytes) -> None:
+    def _send_range(self, name: str, content: bytes) -> None:
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
         headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        headers |= _named(name)
         self._send(206 if start else 200, content[start:], headers, cut_after=self._hub.cut_after)
 
     def _refuse(self, status: int, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> None:

@@ -6,6 +6,7 @@ Knows: merges, words. Does not know: sentences, ids, special tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -60,7 +61,7 @@ class BytePairEncoding:
     def _merge(self, word: str) -> list[str]:
         symbols = [*word[:-1], word[-1] + END_OF_WORD]
         while len(symbols) > 1:
-            ranked = [pair for pair in zip(symbols, symbols[1:], strict=False) if pair in self.ranks]
+            ranked = [pair for pair in pairwise(symbols) if pair in self.ranks]
             if not ranked:
                 break
             symbols = list(_joined(symbols, min(ranked, key=self.ranks.__getitem__)))

@@ -33,7 +33,7 @@ class S2T2Error(Exception):
     exit_status = 1
 
 
-class UsageError(S2T2Error):
+class UsageError(S2T2Error, ValueError):
     """Options or arguments that contradict each other or cannot be honoured."""
 
     exit_status = 2

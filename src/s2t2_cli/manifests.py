@@ -10,7 +10,7 @@ import math
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -41,14 +41,14 @@ class Manifest:
         self.name = name
         self._shown = "standard input" if name == STDIN else name
         stream = _open(name, self._shown)
+        lines = _numbered_lines(stream, ours=name != STDIN)
         try:
             self.repeatable = name != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-            lines = _numbered_lines(stream)
             head = next(lines, None)
         except OSError as problem:
             raise UsageError(f"cannot read the manifest {self._shown} ({problem.strerror})") from problem
         if self.repeatable:
-            stream.close()
+            lines.close()
         self._folder = Path(name).parent if self.repeatable else Path()
         # What comes through a pipe comes once: the line looked at is put back in front of the rest.
         self._waiting = None if self.repeatable else chain([head] if head else [], lines)
@@ -60,8 +60,7 @@ class Manifest:
             if self._waiting is not None:
                 yield from self._sources(self._waiting)
             else:
-                with Path(self.name).open("rb") as stream:
-                    yield from self._sources(_numbered_lines(stream))
+                yield from self._sources(_numbered_lines(Path(self.name).open("rb"), ours=True))  # noqa: SIM115
         except OSError as problem:
             raise InputReadError(f"cannot read on in the manifest {self._shown} ({problem.strerror})") from problem
 
@@ -137,13 +136,20 @@ def _open(name: str, shown: str) -> BinaryIO:
         raise UsageError(f"cannot read the manifest {shown} ({reason})") from problem
 
 
-def _numbered_lines(stream: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1, without line ends and byte order mark."""
-    for number, line in enumerate(stream, 1):
-        if number == 1:
-            line = line.removeprefix(_UTF8_BOM)
-        if line.strip(b" \r\n"):
-            yield number, line.rstrip(b"\r\n")
+def _numbered_lines(stream: BinaryIO, *, ours: bool) -> Generator[tuple[int, bytes], None, None]:
+    """The lines that are not blank, with their numbers from 1, without line ends and byte order mark.
+
+    The stream is closed with the generator if it is `ours`.
+    """
+    try:
+        for number, line in enumerate(stream, 1):
+            if number == 1:
+                line = line.removeprefix(_UTF8_BOM)
+            if line.strip(b" \r\n"):
+                yield number, line.rstrip(b"\r\n")
+    finally:
+        if ours:
+            stream.close()
 
 
 def _cells(line: str) -> list[str]:

@@ -19,7 +19,7 @@ def pretrained_folder(
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """The local folder with the files of `model`: itself where it is one, else the hub's, downloaded if need be.
+    """The local folder with the small files of `model`: itself where it is one, else the hub's, downloaded if need be.
 
     Raises ModelNotFoundError or HubUnreachableError.
     """
@@ -29,7 +29,7 @@ def pretrained_folder(
     from s2t2_cli.checkpoint import resolve_checkpoint
 
     checkpoint = resolve_checkpoint(
-        model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+        model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, weights=False
     )
     return checkpoint.folder
 

@@ -91,12 +91,8 @@ class Speech2Text2Processor:
 
         Raises ModelNotFoundError, HubUnreachableError, ConfigurationError, TokenizerError.
         """
-        folder = pretrained_folder(
-            model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
-        )
-        return cls(
-            Wav2Vec2FeatureExtractor.from_pretrained(folder), Speech2Text2Tokenizer.from_pretrained(folder)
-        )
+        folder = pretrained_folder(model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+        return cls(Wav2Vec2FeatureExtractor.from_pretrained(folder), Speech2Text2Tokenizer.from_pretrained(folder))
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> list[str]:
         """Write the files of both in the published layout; the folder is made. Raises OutputError."""

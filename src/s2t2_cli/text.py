@@ -40,10 +40,16 @@ _REPAIRS = (
 )
 
 _REPAIRS_OF = {
-    "de": ((r"(?<=\d)(?=[%‰])", " "),),  # 5 %
+    "de": (
+        (r"(?<=\d)(?=[%‰])", " "),  # 5 %
+        (r"(?<=%) (?=-?ige?[mnrs]?\b)", ""),  # 100 % ig
+        (rf"(?<=[\"“«»”‘]) (?=-{_LETTER})", ""),  # "Bild" -Zeitung
+        (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),  # what the clean-up made of: sagte ' Nein ' und
+    ),
     "tr": (
         (r"(?<=[^\W\d])% (?=\d)", " %"),  # yüzde olarak %5
         (r"(?<!\d)% (?=\d)", "%"),
+        (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),
         (r"(?<=\w) …", "…"),
     ),
     "ca": (
@@ -55,6 +61,9 @@ _REPAIRS_OF = {
     ),
     "ar": ((r" (?=[،؛؟])", ""), (r"(?<=\d) ٪", "٪"), (r"(?<=\w) …", "…")),
 }
+
+# How Moses marks a hyphen it has split off, when asked to.
+_SPLIT_HYPHEN = re.compile(r" ?(?<!\S)@-@(?!\S) ?")
 
 # The end of a word whose rest the length limit has cut off.
 _CUT_OFF = re.compile(r"\s*@@\s*$")
@@ -103,9 +112,10 @@ class Detokenizer:
 
     def __call__(self, raw_text: str) -> str:
         """The natural text of one `raw_text`, on one line."""
-        text = " ".join(self._moses.unescape_xml(_CUT_OFF.sub("", raw_text)).split())
+        text: str = self._moses.unescape_xml(_CUT_OFF.sub("", raw_text))
+        text = _SPLIT_HYPHEN.sub("-", " ".join(text.split()))
         if self.lang is None:
-            return text.replace(" @-@ ", "-")
+            return text
         text = self._moses.detokenize(self._quotation_marks(text).split(), unescape=False)
         for found, instead in self._repairs:
             text = found.sub(instead, text)

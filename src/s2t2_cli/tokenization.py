@@ -53,8 +53,8 @@ class Speech2Text2Tokenizer(Vocabulary):
     Text is split at white space only: the checkpoints expect Moses-tokenised text, and write it. Encoding adds
     neither start nor end token. Without `merges.txt` the tokenizer decodes only.
 
-    Two results differ from the reference on purpose: a single id decodes to its token ("hallo" where the reference
-    gives "h a l l o"), and a word that has no id becomes `unk_token_id` where the reference may give None.
+    Two results differ from the reference on purpose: a single id decodes to its token ("hallo", where the reference
+    gives "h a l l o"), and a word without an id is always `unk_token_id`, where the reference may give None.
     """
 
     model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
@@ -101,9 +101,7 @@ class Speech2Text2Tokenizer(Vocabulary):
 
         self._splitter = token_pattern(self.added_tokens_decoder.values())
         # Lower-casing spares these; any other token loses the spelling by which it would be found.
-        spared = {
-            one.content for one in self.added_tokens_decoder.values() if one.normalized and not one.special
-        }
+        spared = {one.content for one in self.added_tokens_decoder.values() if one.normalized and not one.special}
         self._spared = token_pattern(AddedToken(content) for content in spared.union(self.all_special_tokens))
         # Decoding joins subwords up to one of these and anew after it.
         self._apart = (self.added_tokens_encoder.keys() - self.all_special_tokens) | {
@@ -147,9 +145,7 @@ class Speech2Text2Tokenizer(Vocabulary):
         Options and errors as in `__call__`.
         """
         if not isinstance(text, str):
-            raise UsageError(
-                f"encode takes one text, not {type(text).__name__}; call the tokenizer for several"
-            )
+            raise UsageError(f"encode takes one text, not {type(text).__name__}; call the tokenizer for several")
         return self(text, **options)["input_ids"]
 
     def __call__(
@@ -190,14 +186,14 @@ class Speech2Text2Tokenizer(Vocabulary):
         if strategy == "max_length" and max_length is None:
             max_length = self.model_max_length
             if max_length >= NO_LIMIT:
-                logger.warning(
-                    "padding='max_length' but no max_length is given, nor set by the model: not padded"
-                )
+                logger.warning("padding='max_length' but no max_length is given, nor set by the model: not padded")
                 strategy = "do_not_pad"
         if cut and strategy != "do_not_pad" and pad_to_multiple_of and cut % pad_to_multiple_of:
             raise UsageError(f"max_length={cut} is not a multiple of pad_to_multiple_of={pad_to_multiple_of}")
 
         def encoded(texts: str | Sequence[str]) -> BatchFeature:
+            if not isinstance(texts, str | list | tuple):
+                raise UsageError(f"text should be a string or a list of strings, not {type(texts).__name__}")
             rows = [self._ids(one, cut) for one in ([texts] if isinstance(texts, str) else texts)]
             flat = isinstance(texts, str) and return_tensors is None
             return self.pad(
@@ -257,10 +253,6 @@ class Speech2Text2Tokenizer(Vocabulary):
         if "input_ids" not in columns:
             raise UsageError(f"pad needs input_ids, and there is only: {', '.join(columns) or 'nothing'}")
         return_tensors = return_tensors or tensor_type(columns["input_ids"])
-        strategy = padding_strategy(padding)
-        if strategy == "max_length" and max_length is None:
-            raise UsageError("padding='max_length' needs max_length, in tokens")
-
         rows = as_lists(columns["input_ids"])
         flat = not rows or not isinstance(rows[0], list)
         rows = [rows] if flat else rows
@@ -268,7 +260,9 @@ class Speech2Text2Tokenizer(Vocabulary):
         if "attention_mask" in columns:
             masks = as_lists(columns["attention_mask"])
             masks = [masks] if flat else masks
-        target = padded_length(map(len, rows), strategy, max_length, pad_to_multiple_of)
+        target = padded_length(map(len, rows), padding_strategy(padding), max_length, pad_to_multiple_of)
+        if flat and not rows[0]:
+            target = 0  # as in the reference: an empty row alone stays empty, in a batch it is padded
         columns["input_ids"] = [self._filled(row, target, self.pad_token_id) for row in rows]
         if return_attention_mask is not False:
             columns["attention_mask"] = [self._filled(mask, target, 0) for mask in masks]
@@ -346,9 +340,7 @@ class Speech2Text2Tokenizer(Vocabulary):
         `merges.txt` may be missing, as it is in checkpoints before November 2021. Raises ModelNotFoundError,
         HubUnreachableError, TokenizerError.
         """
-        folder = pretrained_folder(
-            model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
-        )
+        folder = pretrained_folder(model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
         merges = folder / MERGES_NAME
         config = {"merges_file": merges if merges.is_file() else None, **read_settings(folder), **overrides}
         return cls(folder / VOCAB_NAME, **config)

@@ -71,9 +71,7 @@ def _added_tokens_decoder(added: Mapping[str, Any], settings: Mapping[str, Any])
     special = [settings[name] for name in SPECIAL_NAMES if settings.get(name) is not None]
     tokens = [AddedToken.from_json(value, special=True) for value in (*special, *_tokens(settings))]
     known = {token.content: token for token in tokens}
-    return {
-        str(number): known.get(content, AddedToken(content)).to_json() for content, number in added.items()
-    }
+    return {str(number): known.get(content, AddedToken(content)).to_json() for content, number in added.items()}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -73,9 +73,7 @@ class Vocabulary:
         for name in REQUIRED_NAMES:
             if name not in named:
                 raise TokenizerError(f"{name} is not set, and the model cannot be used without it")
-        more = [
-            AddedToken.from_json(one, special=True) for one in special.get("additional_special_tokens") or ()
-        ]
+        more = [AddedToken.from_json(one, special=True) for one in special.get("additional_special_tokens") or ()]
 
         added = _added_tokens(special.get("added_tokens_decoder") or {})
         known = {token.content for token in added.values()}
@@ -165,9 +163,7 @@ class Vocabulary:
 
 def token_pattern(tokens: Iterable[AddedToken]) -> re.Pattern[str] | None:
     """Finds the tokens in a text, the longest where several start; None when there are none."""
-    longest_first = sorted(
-        (token for token in tokens if token.content), key=lambda token: -len(token.content)
-    )
+    longest_first = sorted((token for token in tokens if token.content), key=lambda token: -len(token.content))
     spellings = [
         rf"(?<![^ ]){re.escape(token.content)}(?![^ ])" if token.single_word else re.escape(token.content)
         for token in longest_first

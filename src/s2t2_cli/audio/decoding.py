@@ -66,7 +66,7 @@ def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[Audio
             if packet is not None and packet.is_corrupt:
                 progress.cut_short()
     if not progress.seconds and (progress.failing or stream.duration):
-        raise AudioDecodeError(f"{name} holds no {stream.codec_context.name} audio that can be decoded; it is damaged")
+        raise AudioDecodeError(f"nothing of the audio in {name} can be decoded; it is damaged")
     progress.judge(stated, defects)
 
 
@@ -147,14 +147,14 @@ def _choose_stream(container: InputContainer, name: str) -> AudioStream:
             raise NoAudioStreamError(f"{name} is an image, not a recording")
         raise NoAudioStreamError(f"{name} has no audio track (its format is {container.format.long_name})")
     decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), None)
+    cannot = AudioDecodeError(f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC")
+    if not decodable:
+        raise cannot
+    chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), decodable[0])
     try:
-        chosen = chosen or decodable[0]
         chosen.codec_context.open()
-    except (IndexError, FFmpegError) as problem:
-        raise AudioDecodeError(
-            f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC or WAV"
-        ) from problem
+    except FFmpegError as problem:
+        raise cannot from problem
     for stream in container.streams:
         if stream is not chosen and _DISCARD is not None:
             stream.discard = _DISCARD.all
@@ -173,6 +173,9 @@ def _packets(
         reader.raise_pending()
         progress.broke_off()
         yield None
+    except IndexError:
+        # PyAV stumbles over tracks that showed up on the way (FLV), after the last packet of all those it knew.
+        return
 
 
 def _stated_seconds(container: InputContainer, stream: AudioStream, reader: Reader) -> float | None:

@@ -159,9 +159,7 @@ class _Checks:
             what = "samples more than 2**32 times full scale"
         else:
             what = "samples that are not a number (NaN) or infinite"
-        return InvalidAudioError(
-            f"{self._name} holds {what}, the first at {seconds:.3f} s; check what made it"
-        )
+        return InvalidAudioError(f"{self._name} holds {what}, the first at {seconds:.3f} s; check what made it")
 
 
 def _resampled(frames: Iterator[AudioFrame], name: str) -> Iterator[NDArray[np.float32]]:

@@ -36,19 +36,33 @@ def converted(path: Path) -> Path | None:
     Raises CheckpointError where the pickle cannot be read.
     """
     try:
-        source = path.resolve(strict=True)
-        folder = cached_assets_path("s2t2", namespace="converted", subfolder=_location(source))
-        target = folder / f"{_fingerprint(source)}.safetensors"
+        target = _place(path)
         if not _is_usable(target):
             _convert(path, target)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: how huggingface_hub reports a file in its folder's place
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    except OSError as error:
+        reason = error.strerror or str(error).rstrip(".")
         logger.warning("cannot keep a safetensors copy of %s (%s): it is read as it is", path, reason)
         return None
     return target
+
+
+def already_converted(path: Path) -> Path | None:
+    """The safetensors copy of the pickled checkpoint at `path` if there is one; never makes it."""
+    try:
+        target = _place(path)
+    except OSError:
+        return None
+    return target if _is_usable(target) else None
+
+
+def _place(path: Path) -> Path:
+    """Where the copy belongs; its folder is made. Raises OSError."""
+    source = path.resolve(strict=True)
+    try:
+        folder = cached_assets_path("s2t2", namespace="converted", subfolder=_location(source))
+    except ValueError as error:  # how huggingface_hub says that a file is in the folder's place
+        raise OSError(str(error)) from error
+    return folder / f"{_fingerprint(source)}.safetensors"
 
 
 def _location(source: Path) -> str:
@@ -65,11 +79,11 @@ def _fingerprint(source: Path) -> str:
     """
     status = source.stat()
     digest = hashlib.sha256(f"{status.st_size} {int(status.st_mtime)}".encode())
-    if zipfile.is_zipfile(source):
+    try:
         with zipfile.ZipFile(source) as archive:
             for record in archive.infolist():
-                digest.update(f"{record.filename} {record.file_size} {record.CRC}\n".encode())
-    else:
+                digest.update(f"{record.filename} {record.file_size} {record.CRC}\n".encode(errors="replace"))
+    except Exception:  # an older format, or a directory so damaged that zipfile may raise anything: the reader will say
         digest.update(str(status.st_mtime_ns).encode())
     return digest.hexdigest()[:32]
 

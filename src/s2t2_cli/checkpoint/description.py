@@ -11,8 +11,10 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from s2t2_cli.checkpoint.conversion import already_converted
 from s2t2_cli.checkpoint.layout import SIDE_FILES, weight_files
 from s2t2_cli.checkpoint.resolution import Checkpoint, resolve_checkpoint
+from s2t2_cli.checkpoint.safetensor_files import read_header
 from s2t2_cli.configuration import (
     CONFIG_NAME,
     GENERATION_CONFIG_NAME,
@@ -94,12 +96,11 @@ def _stored(checkpoint: Checkpoint) -> list[tuple[str, tuple[int, ...]]]:
     """Type and shape of every stored tensor."""
     stored: list[tuple[str, tuple[int, ...]]] = []
     for path in checkpoint.weights:
-        if path.suffix == ".safetensors":
-            from s2t2_cli.checkpoint.safetensor_files import read_header
-
-            stored += read_header(path).values()
+        readable = path if path.suffix == ".safetensors" else already_converted(path)
+        if readable is not None:
+            stored += read_header(readable).values()
         else:
-            from s2t2_cli.checkpoint.pickled import read_pickled  # memory-mapped: no weights are read
+            from s2t2_cli.checkpoint.pickled import read_pickled  # torch, which a header does not need
 
             tensors = read_pickled(path).values()
             stored += [(str(one.dtype).removeprefix("torch."), tuple(one.shape)) for one in tensors]

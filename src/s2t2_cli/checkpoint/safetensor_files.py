@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What transformers writes and, before 5.0, insisted on.
 _METADATA = {"format": "pt"}
 
+_KINDS = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint"}
+
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of the file, memory-mapped: nothing is copied, pages are read when first touched.
@@ -37,14 +39,14 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The type (`F32`, `BF16` …) and shape of each tensor, by name; reads the header alone, without torch.
+    """The type (as torch names it: `float32` …) and shape of each tensor; reads the header alone, without torch.
 
     Raises CheckpointError.
     """
     try:
         with safe_open(path, framework="np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+            return {name: (_dtype(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -86,6 +88,12 @@ def _without_overlaps(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tenso
             separate[name] = tensor.clone()
         end = max(end, tensor.data_ptr() + tensor.numel() * tensor.element_size())
     return separate
+
+
+def _dtype(name: str) -> str:
+    """torch's name for a type of the format: `BF16` is `bfloat16`."""
+    kind = next((kind for kind in _KINDS if name.startswith(kind) and name[len(kind) :].isdigit()), None)
+    return name.lower() if kind is None else _KINDS[kind] + name[len(kind) :]
 
 
 def _umask() -> int:

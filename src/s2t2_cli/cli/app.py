@@ -56,7 +56,12 @@ class Commands(Group):
         self.write_section(formatter, "Commands", list(COMMANDS.items()))
 
 
-app = typer.Typer(cls=Commands, rich_markup_mode=None, no_args_is_help=True)
+# Typer leaves its own flags at None, and loads pydantic (0.1 s) only to find that None is None.
+_UNSET_FLAGS = dict.fromkeys(("help", "install_completion", "show_completion"), False)
+
+app = typer.Typer(
+    cls=Commands, rich_markup_mode=None, no_args_is_help=True, context_settings={"default_map": _UNSET_FLAGS}
+)
 
 
 def _show_version(wanted: bool) -> None:
@@ -79,12 +84,7 @@ def s2t2(
 
 def program() -> Any:
     """The group of commands as Typer runs it."""
-    group = typer.main.get_command(app)
-    for parameter in group.params:
-        # Typer leaves its completion flags at None, and loads pydantic (0.1 s) to find that None is None.
-        if parameter.name in ("install_completion", "show_completion"):
-            parameter.default = False
-    return group
+    return typer.main.get_command(app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli.exits import say
 from s2t2_cli.cli.help import Command, Group
 from s2t2_cli.cli.options import CacheDirOption, OfflineOption, RevisionOption
-from s2t2_cli.cli.tables import is_for_people, print_table, print_text, size
+from s2t2_cli.cli.tables import is_for_people, print_row, print_table, print_text, size
 from s2t2_cli.errors import UsageError
 
 app = typer.Typer(
@@ -104,7 +104,9 @@ def info(
 
 
 def _shown(value: object) -> str:
-    """A fact for the second column: JSON's words, without quotes."""
+    """A fact for the second column: JSON's words, without quotes, nothing for null."""
+    if value is None:
+        return ""
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     if isinstance(value, int) and not isinstance(value, bool) and is_for_people():
@@ -130,7 +132,7 @@ def verify(
     failed = 0
     for finding in verify_checkpoint(checkpoint):
         failed += not finding.ok
-        print_text(f"{'ok' if finding.ok else 'FAILED'}\t{finding.check}\t{finding.detail}\n")
+        print_row(("ok" if finding.ok else "FAILED", finding.check, finding.detail), widths=(6, 14, 0))
     if failed:
         say(f"{model}: {failed} check{'s' if failed > 1 else ''} failed")
         raise typer.Exit(1)

@@ -34,6 +34,15 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     Console().print(table)
 
 
+def print_row(cells: Sequence[str], widths: Sequence[int]) -> None:
+    """One line at once, for rows that come one by one: in columns of `widths`, or cells separated by tabs."""
+    if is_for_people():
+        padded = (f"{readable(cell):<{width}}" for cell, width in zip(cells, widths, strict=True))
+        print_text("  ".join(padded).rstrip() + "\n")
+    else:
+        print_text("\t".join(map(escape_cell, cells)) + "\n")
+
+
 def print_text(text: str) -> None:
     """`text` as it is, file names byte for byte. Raises ReaderGoneError (a closed pipe) or OutputError."""
     try:

@@ -5,6 +5,7 @@ Knows: the order of things while results come in. Does not know: options, or how
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,25 +23,29 @@ class Ledger:
     """The sources that are being worked on, each with the place claimed for its result.
 
     Places are claimed in the order of the sources, so that results in another order (`--unordered`) still go
-    where they would have gone. Only what is in flight is held.
+    where they would have gone. Only what is in flight is held. Sources may be drawn by another thread than the
+    one that settles results: the translator reads ahead.
     """
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self._open: defaultdict[str, deque[tuple[Source, str]]] = defaultdict(deque)
+        self._lock = threading.Lock()
 
     def watch(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Pass `sources` on, noting each."""
         for source in sources:
-            self._open[source.name].append((source, self._places.claim(source.place)))
+            with self._lock:
+                self._open[source.name].append((source, self._places.claim(source.place)))
             yield source
 
     def settle(self, result: TranslationResult) -> tuple[Source, str]:
         """The source and the place that `result` belongs to."""
-        waiting = self._open[result.audio_filepath]
-        source_and_place = waiting.popleft()
-        if not waiting:
-            del self._open[result.audio_filepath]
+        with self._lock:
+            waiting = self._open[result.audio_filepath]
+            source_and_place = waiting.popleft()
+            if not waiting:
+                del self._open[result.audio_filepath]
         return source_and_place
 
 

@@ -248,7 +248,10 @@ class Speech2Text2ForCausalLM(nn.Module):
         cache = past_key_values
         if cache is not None and not isinstance(cache, DecoderCache):
             cache = DecoderCache.from_tuples(cache)
-        if cache is None and (self.config.use_cache if use_cache is None else use_cache):
+        if use_cache is None:
+            # A cache is written in place, which would spoil what the backward pass needs.
+            use_cache = self.config.use_cache and not torch.is_grad_enabled()
+        if cache is None and use_cache:
             cache = DecoderCache(self.config.decoder_layers)
         memory = None
         if encoder_hidden_states is not None or (cache is not None and cache.cross(0) is not None):

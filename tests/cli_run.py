@@ -1,0 +1,66 @@
+"""Running `s2t2` in tests: in this process, which is quick, or as a process of its own, which is real."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import pytest
+
+from s2t2_cli.cli.app import run
+
+COMMAND = [sys.executable, "-m", "s2t2_cli"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def messages(self) -> list[str]:
+        return self.err.splitlines()
+
+
+class Here:
+    """Runs the program in this process."""
+
+    def __init__(self, capture: pytest.CaptureFixture[bytes]) -> None:
+        self._capture = capture
+
+    def __call__(self, *arguments: str | PathLike[str]) -> Outcome:
+        with _signals_as_they_were():
+            status = run([str(one) for one in arguments])
+        captured = self._capture.readouterr()
+        return Outcome(
+            status, captured.out.decode("utf-8", "surrogateescape"), captured.err.decode("utf-8", "backslashreplace")
+        )
+
+
+def spawn(*arguments: str | PathLike[str], **settings: Any) -> subprocess.CompletedProcess[bytes]:
+    """Runs the program as a process of its own, to its end."""
+    settings = {"capture_output": True, "timeout": 100} | settings
+    return subprocess.run([*COMMAND, *arguments], **settings)
+
+
+@contextmanager
+def _signals_as_they_were() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
