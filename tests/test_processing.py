@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from hub_server import HubServer, use_hub
 from s2t2_cli.batch_feature import BatchFeature
 from s2t2_cli.errors import ConfigurationError, InvalidAudioError, ModelNotFoundError, TokenizerError, UsageError
 from s2t2_cli.processing import Speech2Text2Processor, Wav2Vec2FeatureExtractor
@@ -293,6 +294,19 @@ def test_a_saved_processor_is_the_same_when_loaded(processor: Speech2Text2Proces
     assert again.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
     assert again.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
     assert repr(again) == repr(processor)
+
+
+def test_a_processor_comes_from_the_hub_without_the_weights(
+    processor: Speech2Text2Processor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = [Path(path) for path in processor.save_pretrained(tmp_path / "saved")]
+    with HubServer() as hub:
+        use_hub(monkeypatch, hub.endpoint, tmp_path)
+        files = {path.name: path.read_bytes() for path in saved}
+        hub.add("someone/model", {**files, "config.json": b"{}", "model.safetensors": b"large"})
+        again = Speech2Text2Processor.from_pretrained("someone/model")
+    assert repr(again) == repr(processor)
+    assert not any("model.safetensors" in path for _, path in hub.requests)
 
 
 def test_a_processor_without_a_vocabulary_is_refused(tmp_path: Path) -> None:

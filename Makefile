@@ -1,0 +1,62 @@
+# Every target does its own set-up: a virtual environment in .venv, the package in it, tested versions pinned.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ORACLE := .venv-oracle/.installed
+TORCHAUDIO := .venv-torchaudio/.installed
+DATA := src/s2t2_cli/data
+
+.PHONY: demo test lint docs coverage parity parity-full test-torchaudio bench golden clean
+
+demo: $(INSTALLED)
+	@echo "The recording says: go forward ten meters."
+	@echo "The bundled miniature checkpoint has RANDOM weights: it shows that the whole way runs, not a translation."
+	$(BIN)/s2t2 translate $(DATA)/goforward.wav --model $(DATA)/miniature --lang de
+	$(BIN)/s2t2 translate $(DATA)/goforward.wav --model $(DATA)/miniature --lang de --format jsonl
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest -q --cov --cov-report=term-missing:skip-covered
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check src tests scripts
+	$(BIN)/ruff check src tests scripts
+	$(BIN)/mypy --strict src
+	$(BIN)/python scripts/make_cli_reference.py --check
+
+# Writes docs/cli.md anew from --help.
+docs: $(INSTALLED)
+	$(BIN)/python scripts/make_cli_reference.py
+
+# The reference (transformers 4.40.2) live, in an environment of its own. Clips and weights are made or in the repository.
+parity: $(INSTALLED) $(ORACLE)
+	$(BIN)/python scripts/parity.py
+
+# One full-size random checkpoint in the published layout: 1.3 GB on disk, some 6 GB of memory, half an hour on two cores.
+parity-full: $(INSTALLED) $(ORACLE)
+	$(BIN)/python scripts/parity_full.py
+
+bench: $(INSTALLED) $(ORACLE)
+	$(BIN)/python scripts/bench_translate.py
+
+# Records anew what the reference says about the cases that the tests hold.
+golden: $(ORACLE)
+	.venv-oracle/bin/python scripts/make_miniature.py
+	.venv-oracle/bin/python scripts/make_golden_parity.py
+	.venv-oracle/bin/python scripts/make_golden_text.py
+
+clean:
+	rm -rf $(VENV) .venv-oracle .venv-torchaudio .cache build dist
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(ORACLE):
+	$(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/pip install --quiet torch==2.13.0 transformers==4.40.2
+	@touch $@
