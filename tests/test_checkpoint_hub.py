@@ -64,6 +64,9 @@ def test_only_the_files_that_are_needed_are_downloaded(hub: HubServer) -> None:
     checkpoint = resolve_checkpoint(MODEL)
     assert checkpoint.name == MODEL
     assert checkpoint.revision == commit == checkpoint.folder.name
+    reference = checkpoint.folder.parent.parent / "refs" / "main"
+    assert reference.read_text() == commit
+    assert reference.stat().st_mode == (checkpoint.folder / "vocab.json").stat().st_mode, "for others to read as well"
     assert checkpoint.weights == (checkpoint.folder / "pytorch_model.bin",)
     assert {path.name for path in checkpoint.folder.iterdir()} == NEEDED
     assert {path.name: path.read_bytes() for path in checkpoint.folder.iterdir()} == {

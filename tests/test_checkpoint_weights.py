@@ -165,6 +165,11 @@ def test_integers_where_numbers_belong() -> None:
     assert "steps is [] instead of [] of int64" in refusal(stored() | {"steps": torch.tensor(1.0)})
 
 
+def test_a_type_no_model_computes_in() -> None:
+    tensors = stored() | {"linear.bias": torch.zeros(2).to(torch.float8_e4m3fn)}
+    assert "linear.bias is [2] of float8_e4m3fn instead of [2]" in refusal(tensors)
+
+
 def test_patterns_match_whole_names() -> None:
     assert "decoder.version2" in refusal(stored() | {"decoder.version2": torch.ones(1)})
 

@@ -355,6 +355,14 @@ def test_a_broken_file_is_named(tmp_path: Path, files: dict[str, Any], message: 
     assert "\n" not in str(caught.value)
 
 
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "vocab.json").mkdir()
+    with pytest.raises(TokenizerError, match=r"cannot read .*vocab\.json"):
+        Speech2Text2Tokenizer.from_pretrained(tmp_path)
+    with pytest.raises(TokenizerError, match=r"cannot read .*pairs"):
+        BytePairEncoding.from_file(tmp_path / "pairs")
+
+
 def test_an_id_given_twice_is_found(tmp_path: Path) -> None:
     vocab = {"<s>": 0, "</s>": 1, "a": 2, "<pad>": 4}  # four entries, so 4 is thought to be free for <unk>
     with pytest.raises(TokenizerError, match="belongs to another token"):

@@ -60,8 +60,11 @@ class QuotationMarks:
         is_open = _FAMILY[mark] in opened
         if mark in "'’" and left.isalnum() and right.isalnum():
             return "keep"
-        if not before.strip() or not after.strip():
-            return "close" if before.strip() else "open" if after.strip() else "keep"
+        if not before.strip():
+            return "open" if after.strip() else "keep"
+        if not after.strip():
+            announced = before.rstrip()[-1] == ":" and not is_open
+            return "open" if announced or mark in _ALWAYS_OPEN else "close"
         free_left, free_right = left == " ", right == " "
         if free_right and not free_left:
             return "open" if left in _OPENING_BRACKETS else "close"
@@ -72,7 +75,7 @@ class QuotationMarks:
                 return "close" if is_open else "open"
             return "keep"
         if not free_left:
-            return "keep"
+            return "close"
         return self._role_of_free(mark, before.rstrip(), after.lstrip(), is_open, text)
 
     def _role_of_free(self, mark: str, before: str, after: str, is_open: bool, text: str) -> Role:

@@ -47,7 +47,8 @@ _REPAIRS_OF = {
         (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),  # what the clean-up made of: sagte ' Nein ' und
     ),
     "tr": (
-        (r"(?<=[^\W\d])% (?=\d)", " %"),  # yüzde olarak %5
+        # sacremoses draws the sign to what comes before, and here it belongs to the number: oran% 5
+        (r"(?<=[^\s\d(\[{\"'“‘«])% (?=\d)", " %"),
         (r"(?<!\d)% (?=\d)", "%"),
         (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),
         (r"(?<=\w) …", "…"),

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -195,9 +195,8 @@ def _note_revision(snapshot: Path, revision: str) -> None:
             return
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=note.parent, suffix=".tmp")
-        with os.fdopen(handle, "w") as file:
-            file.write(snapshot.name)
-        Path(temporary).replace(note)
+        temporary = note.with_name(f"{note.name}.{secrets.token_hex(8)}.tmp")
+        temporary.write_text(snapshot.name)
+        temporary.replace(note)
     except OSError as error:  # a cache that others fill and we may only read: the files themselves are there
         logger.info("cannot note the revision %s in %s: %s", revision, note.parent, error.strerror)

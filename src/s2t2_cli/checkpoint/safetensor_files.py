@@ -6,9 +6,8 @@ Does not know: what the tensors are for, where pickled weights come from (pickle
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,21 +59,17 @@ def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
     separate = _without_overlaps({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         try:
             save_file(separate, temporary, metadata=_METADATA)
         except SafetensorError as error:  # the library's name for an input or output error
             raise OSError(None, str(error)) from error
-        with Path(temporary).open("rb+") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # a rename that outlives the data in a power cut would leave a hollow file
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock other users of a shared cache out
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _without_overlaps(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -94,13 +89,6 @@ def _dtype(name: str) -> str:
     """torch's name for a type of the format: `BF16` is `bfloat16`."""
     kind = next((kind for kind in _KINDS if name.startswith(kind) and name[len(kind) :].isdigit()), None)
     return name.lower() if kind is None else _KINDS[kind] + name[len(kind) :]
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:

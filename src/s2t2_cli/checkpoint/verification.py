@@ -14,6 +14,7 @@ import torch
 
 from s2t2_cli.checkpoint.resolution import Checkpoint
 from s2t2_cli.checkpoint.tensors import read_tensors
+from s2t2_cli.checkpoint.weights import FLOATING_TYPES
 from s2t2_cli.configuration import (
     CONFIG_NAME,
     GENERATION_CONFIG_NAME,
@@ -95,7 +96,7 @@ def _check_tensors(checkpoint: Checkpoint) -> str:
 
 def _check_values(checkpoint: Checkpoint) -> str:
     for name, tensor in read_tensors(checkpoint).items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.dtype in FLOATING_TYPES and not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())
             raise CheckpointError(f"{name} holds {count} values that are infinite or not a number")
     return "all values are finite"
@@ -106,13 +107,11 @@ def _check_vocabulary(checkpoint: Checkpoint) -> str:
     vocabulary = checkpoint.read_json("vocab.json")
     if vocabulary is None:
         raise TokenizerError("there is no vocab.json")
-    highest = max((token for token in vocabulary.values() if isinstance(token, int)), default=-1)
-    if highest >= size:
-        raise TokenizerError(f"vocab.json goes up to id {highest}, the model's vocabulary ends at {size - 1}")
-    unused = size - len(vocabulary)
-    return f"{len(vocabulary):,} tokens" + (
-        f"; the model has room for {unused:,} more" if unused else ", as configured"
-    )
+    ids = {token for token in vocabulary.values() if isinstance(token, int)}
+    if max(ids, default=0) >= size:
+        raise TokenizerError(f"vocab.json goes up to id {max(ids)}, the model's vocabulary ends at {size - 1}")
+    room = f"the model has room for {size - len(ids):,} more" if len(ids) < size else "as configured"
+    return f"{len(ids):,} tokens, {room}"
 
 
 def _check_tokenizer(checkpoint: Checkpoint) -> str:

@@ -23,6 +23,8 @@ _OLD_WEIGHT_NORM_NAMES = {
     ".parametrizations.weight.original1": ".weight_v",
 }
 
+FLOATING_TYPES = frozenset({torch.float32, torch.float16, torch.bfloat16, torch.float64})
+
 _NAMED_IN_ERRORS = 4
 
 
@@ -62,7 +64,7 @@ def load_weights(
                 missing.append(name)
             continue
         tensor = tensors[stored]
-        if tensor.shape != wanted.shape or tensor.is_floating_point() != wanted.is_floating_point():
+        if tensor.shape != wanted.shape or _kind(tensor) != _kind(wanted):
             misshapen.append(f"{stored} is {_described(tensor)} instead of {_described(wanted)}")
         assigned[name] = tensor
     _raise_if_any(
@@ -100,9 +102,14 @@ def _is_listed(module: torch.nn.Module, attribute: str, name: str) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in getattr(module, attribute, ()))
 
 
+def _kind(tensor: torch.Tensor) -> str:
+    """Empty for the floating-point types a model computes in, which may stand for each other; else the type's name."""
+    return "" if tensor.dtype in FLOATING_TYPES else str(tensor.dtype).removeprefix("torch.")
+
+
 def _described(tensor: torch.Tensor) -> str:
-    kind = "" if tensor.is_floating_point() else f" of {str(tensor.dtype).removeprefix('torch.')}"
-    return f"{list(tensor.shape)}{kind}"
+    kind = _kind(tensor)
+    return f"{list(tensor.shape)} of {kind}" if kind else f"{list(tensor.shape)}"
 
 
 def _raise_if_any(source: str, problems: Mapping[str, list[str]]) -> None:
