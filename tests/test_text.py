@@ -74,7 +74,8 @@ GERMAN = {
     # numbers, units, times
     "1.000 und 3,5 %, 2 ‰": "1.000 und 3,5 %, 2 ‰",
     "100 % ig und 100 % -ige": "100 %ig und 100 %-ige",
-    "um 10 : 30 Uhr, 3 : 1": "um 10:30 Uhr, 3:1",
+    "um 10 : 30 Uhr, 3 : 1, 10 : 30 : 05": "um 10:30 Uhr, 3:1, 10:30:05",
+    "im Jahr 1999 : 3,5 : 5 Tore": "im Jahr 1999: 3,5: 5 Tore",
     "Es ist 3. 5 oder 3, 5": "Es ist 3. 5 oder 3, 5",
     "5 € pro Stück, in € gerechnet ; 3 $": "5 € pro Stück, in € gerechnet; 3 $",
     "für $ 5 oder 5 € 30": "für $5 oder 5 € 30",

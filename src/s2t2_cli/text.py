@@ -27,7 +27,7 @@ _LETTER = r"[^\W\d_]"
 _REPAIRS = (
     # brackets and punctuation that a quotation mark was attached to: `("`, `?"`
     (r"(?<=[(\[{¿¡]) | (?=[)\]}])| (?=[,.;:!?]+(?:[^\w\s]|\s|$))", ""),
-    (r"(?<=\d) ?: (?=\d)", ":"),  # 10 : 30
+    (r"((?<![\d.,])\d{1,3}) ?: (?=\d{1,3}(?![.,]?\d))", r"\1:"),  # 10 : 30
     (r"(?<=[^\W_]) / (?=[^\W_])", "/"),  # und / oder
     (r"\b(https?|ftp): ?/ ?/ ?", r"\1://"),
     (r"(?<=\w) @ (?=[\w-]+\.\w)", "@"),  # name @ example.com

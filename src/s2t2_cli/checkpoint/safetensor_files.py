@@ -61,10 +61,13 @@ def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     separate = _without_overlaps({name: one.detach().cpu().contiguous() for name, one in tensors.items()})
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         try:
             save_file(separate, temporary, metadata=_METADATA)
         except SafetensorError as error:  # the library's name for an input or output error
             raise OSError(None, str(error)) from error
+        temporary.chmod(mode)  # the library's 0600 would lock other users of a shared cache out
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())  # a rename that outlives the data in a power cut would leave a hollow file
         temporary.replace(path)
