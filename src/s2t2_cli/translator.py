@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import torch
 
-from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, load_audio
+from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, load_audio
 from s2t2_cli.batching import in_order, length_batches, read_ahead
 from s2t2_cli.checkpoint import resolve_checkpoint
 from s2t2_cli.configuration import GenerationConfig
@@ -100,6 +100,7 @@ class Translator:
         if threads is not None:
             torch.set_num_threads(threads)
         place = _device(device)
+        check_backend(audio_backend)
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
@@ -208,7 +209,7 @@ class Translator:
         if source.error is not None:
             return _failed(source, source.error)
         try:
-            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend)
+            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=source.name)
         except InputError as error:
             return _failed(source, error)
         if "silent" in audio.warnings:

@@ -82,7 +82,6 @@ class _Progress:
         self.seconds = 0.0  # decoded
         self.failing = False  # nothing has decoded since the last failure
         self._errors = False
-        self._broken_off = False
 
     def decoded(self, frame: AudioFrame) -> None:
         self._errors |= self.failing
@@ -100,22 +99,15 @@ class _Progress:
         """A packet had fewer bytes than its container promised: an error unless it ends a WAV of open length."""
         self.failing |= not self._ends_anywhere
 
-    def broke_off(self) -> None:
-        self._broken_off = self.failing = True
-
     def judge(self, stated: float | None, defects: Defects) -> None:
         """At the end: damage that nothing followed is a missing end."""
-        defects.decode_errors = self._errors
-        defects.truncated = (
-            self._broken_off
-            or self.failing
-            or (self._is_ogg and not ogg_is_complete(self._reader.tail))
-            # Where bytes were skipped without timestamps to tell, the sum says nothing about the end.
-            or (stated is not None and not self._errors and stated - self._reached() > _MISSING_SECONDS)
-        )
-
-    def _reached(self) -> float:
-        return max(self.seconds, self._end or 0.0)
+        reached = max(self.seconds, self._end or 0.0)
+        # Where bytes were skipped without timestamps to tell, the sum says nothing about the end.
+        missing = stated is not None and not self._errors and stated - reached > _MISSING_SECONDS
+        # An Ogg states its length on its last page, so that what is missing then was before it.
+        ends = self._is_ogg and ogg_is_complete(self._reader.tail)
+        defects.decode_errors = self._errors or (missing and ends)
+        defects.truncated = self.failing or (missing or self._is_ogg) and not ends
 
 
 @contextmanager
@@ -171,8 +163,8 @@ def _packets(
             yield packet
     except FFmpegError:
         reader.raise_pending()
-        progress.broke_off()
         yield None
+        progress.failed()
     except IndexError:
         # PyAV stumbles over tracks that showed up on the way (FLV), after the last packet of all those it knew.
         return

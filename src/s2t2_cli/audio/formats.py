@@ -31,7 +31,7 @@ IMAGES = frozenset(
 )
 
 # Containers that state how long each track is, reliably enough to notice that some of it is missing.
-STATES_LENGTH = frozenset({"aiff", "au", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3"})
+STATES_LENGTH = frozenset({"aiff", "au", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "ogg"})
 
 # Decoders of speech codecs that send nothing, or a frame now and then, while nobody speaks.
 PAUSING_CODECS = frozenset(

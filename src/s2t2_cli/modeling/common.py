@@ -85,7 +85,12 @@ class ModelOutput:
 
 
 def initialise_linear(module: nn.Module, std: float) -> None:
-    """The reference's start values for linear layers and embeddings: normal with `std`, biases zero."""
+    """The reference's start values for linear layers and embeddings: normal with `std`, biases zero.
+
+    A module on the meta device is left alone: its weights come from a file.
+    """
+    if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
+        return
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=std)
         if module.bias is not None:

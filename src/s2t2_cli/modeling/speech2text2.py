@@ -49,8 +49,10 @@ class SinusoidalPositions(nn.Module):
     def table(self, rows: int) -> Tensor:
         """(rows, width); wavelengths grow geometrically, the divisor of the exponent is half the width less one."""
         half = self.width // 2
-        frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10_000) / (half - 1)))
-        angles = torch.arange(rows, dtype=torch.float32)[:, None] * frequencies[None, :]
+        # On the CPU even where the rest is being built on the meta device: nothing else holds these values.
+        steps = torch.arange(max(half, rows), dtype=torch.float32, device="cpu")
+        frequencies = torch.exp(steps[:half] * -(math.log(10_000) / (half - 1)))
+        angles = steps[:rows, None] * frequencies[None, :]
         weights = torch.cat([angles.sin(), angles.cos()], dim=1)
         weights[self.padding_idx] = 0
         return weights
@@ -167,7 +169,10 @@ class Speech2Text2Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.scale = config.d_model**0.5 if config.scale_embedding else 1.0
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id)
+        # Made this way it is not initialised twice, which on the meta device costs a second of imports.
+        self.embed_tokens = nn.Embedding.from_pretrained(
+            torch.empty(config.vocab_size, config.d_model), freeze=False, padding_idx=config.pad_token_id
+        )
         self.embed_positions = SinusoidalPositions(config.max_target_positions, config.d_model, config.pad_token_id)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))

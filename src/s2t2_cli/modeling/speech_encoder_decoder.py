@@ -118,11 +118,10 @@ class SpeechEncoderDecoderModel(nn.Module):
 
     def _fill_in_what_files_may_lack(self) -> None:
         positions = self.decoder.model.decoder.embed_positions
-        if positions.weights.is_meta:
-            positions.weights = positions.table(positions.weights.shape[0]).to(self.dtype)
+        positions.weights = positions.weights.to(self.dtype)
         mask = getattr(self.encoder, "masked_spec_embed", None)
         if mask is not None and mask.is_meta:
-            self.encoder.masked_spec_embed = nn.Parameter(torch.empty(mask.shape, dtype=self.dtype).uniform_())
+            self.encoder.masked_spec_embed = nn.Parameter(torch.rand(mask.shape, dtype=self.dtype))
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json`, `generation_config.json` and `model.safetensors`, which the reference can load too."""

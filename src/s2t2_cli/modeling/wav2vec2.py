@@ -248,16 +248,17 @@ class Wav2Vec2Model(nn.Module):
         self.feature_extractor = FeatureEncoder(config)
         self.feature_projection = FeatureProjection(config)
         if config.mask_time_prob > 0 or config.mask_feature_prob > 0:
-            self.masked_spec_embed = nn.Parameter(torch.empty(config.hidden_size).uniform_())
+            mask = torch.empty(config.hidden_size)
+            self.masked_spec_embed = nn.Parameter(mask if mask.is_meta else mask.uniform_())
         self.encoder = TransformerEncoder(config)
         self.adapter = Adapter(config) if config.add_adapter else None
         self.apply(self._initialise)
 
     def _initialise(self, module: nn.Module) -> None:
         initialise_linear(module, self.config.initializer_range)
-        if isinstance(module, nn.Conv1d):
+        if isinstance(module, nn.Conv1d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, WeightNormConv1d):
+        elif isinstance(module, WeightNormConv1d) and not module.weight_v.is_meta:
             module.reset_parameters()
 
     def forward(
