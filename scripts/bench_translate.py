@@ -48,8 +48,9 @@ def serve_oracle(checkpoint: Path, clip: Path, threads: int) -> None:
     import wave
 
     import numpy as np
-    import oracle
     import torch
+
+    import oracle
 
     oracle.quiet()
     torch.set_num_threads(threads)

@@ -15,8 +15,9 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import oracle
 import torch
+
+import oracle
 from parity_cases import GOLDEN_BATCHES, cases, golden_clips
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,19 +14,17 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import oracle
 import torch
-from parity_cases import cases
 from safetensors.torch import save_file
+
+import oracle
+from parity_cases import cases
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "src" / "s2t2_cli" / "data" / "miniature"
 CLIP = ROOT / "src" / "s2t2_cli" / "data" / "goforward.wav"
 
-WORDS = (
-    "Ein Mann sagte zum Universum ich existiere gut Guten Morgen Tag Abend wo ist der Bahnhof die das und nicht wie viel"
-    " kostet heute morgen Uhr links rechts bitte danke zwei drei vier fünf sechs sieben acht neun zehn Straße Zug Wetter"
-).split()
+WORDS = ["Ein", "Mann", "sagte", "zum", "Universum", "ich", "existiere", "gut", "Guten", "Morgen", "Tag", "Abend", "wo", "ist", "der", "Bahnhof", "die", "das", "und", "nicht", "wie", "viel", "kostet", "heute", "morgen", "Uhr", "links", "rechts", "bitte", "danke", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "Straße", "Zug", "Wetter"]
 MARKS = list('.,!?:;"') + ["'", "&apos;", "&quot;", "@-@"]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from parity_cases import random_weights
 from transformers import (
     Speech2Text2Config,
     SpeechEncoderDecoderConfig,
@@ -26,6 +25,8 @@ from transformers import (
     Wav2Vec2FeatureExtractor,
     logging,
 )
+
+from parity_cases import random_weights
 
 EXTRACTOR = {
     "do_normalize": True,

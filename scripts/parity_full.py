@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from parity import ROOT, TOLERANCE, ask_oracle, clip_files, compare, passes
 
+from parity import ROOT, TOLERANCE, ask_oracle, clip_files, compare, passes
 from s2t2_cli.audio import load_audio
 
 VOCABULARY = 10_224

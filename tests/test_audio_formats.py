@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from audio_fixtures import (
     EXACT,
     LOSSY,
@@ -21,7 +22,6 @@ from audio_fixtures import (
     video,
     wav,
 )
-
 from s2t2_cli.audio import load_audio, stream_audio
 
 

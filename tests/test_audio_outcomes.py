@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audio_fixtures import EXACT, LOSSY, OneWay, Samples, encode, encode_kind, image, int16, speech, tone, video, wav
 
+from audio_fixtures import EXACT, LOSSY, OneWay, Samples, encode, encode_kind, image, int16, speech, tone, video, wav
 from s2t2_cli.audio import Audio, AudioInput, load_audio, stream_audio
 from s2t2_cli.errors import (
     AudioDecodeError,

@@ -15,7 +15,9 @@ from s2t2_cli.batching import in_order, length_batches, read_ahead
 lengths = st.lists(st.floats(0.1, 30.0, allow_nan=False), max_size=60)
 
 
-def batches_of(seconds: list[float], budget: float, *, padding_is_neutral: bool = True) -> list[list[tuple[int, float]]]:
+def batches_of(
+    seconds: list[float], budget: float, *, padding_is_neutral: bool = True
+) -> list[list[tuple[int, float]]]:
     return list(length_batches(enumerate(seconds), float, budget, padding_is_neutral=padding_is_neutral))
 
 

@@ -197,3 +197,11 @@ def test_the_names_of_the_package() -> None:
     assert all(hasattr(package, name) for name in package.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'unpickle'"):
         package.unpickle  # noqa: B018
+
+
+def test_the_name_of_the_bundled_checkpoint_is_not_looked_up_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelNotFoundError, match="bundles no 'demo' checkpoint yet"):
+        resolve_checkpoint("demo")

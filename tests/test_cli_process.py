@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from cli_run import COMMAND, Here, spawn
 
 PATIENCE = 60  # seconds until a test gives up on a process; no test passes or fails by time

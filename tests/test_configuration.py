@@ -89,7 +89,8 @@ def test_nothing_is_lost_on_the_way_through_a_file(tmp_path: Path) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
@@ -118,9 +119,9 @@ def test_search_settings_of_old_checkpoints_come_from_the_decoder() -> None:
 
 
 def test_generation_file_holds_what_differs_from_the_defaults(tmp_path: Path) -> None:
-    GenerationConfig(num_beams=5, max_length=200, eos_token_id=2, extra={"transformers_version": "4.26.0"}).save_pretrained(
-        tmp_path
-    )
+    GenerationConfig(
+        num_beams=5, max_length=200, eos_token_id=2, extra={"transformers_version": "4.26.0"}
+    ).save_pretrained(tmp_path)
 
     written = json.loads((tmp_path / "generation_config.json").read_text())
     assert written == {"num_beams": 5, "max_length": 200, "eos_token_id": 2, "transformers_version": "4.26.0"}

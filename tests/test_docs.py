@@ -14,7 +14,9 @@ COMMIT = "8b635e97" + "0" * 32
 EXAMPLES = [
     (page.name, number, code)
     for page in sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
-    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    for number, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    )
 ]
 
 

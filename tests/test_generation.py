@@ -33,7 +33,9 @@ class Bigrams:
 
     def __init__(self, tables: Tensor) -> None:
         self.tables = tables  # (utterances, vocabulary, vocabulary)
-        self.config = Speech2Text2Config(vocab_size=tables.shape[1], d_model=4, decoder_layers=1, decoder_attention_heads=1)
+        self.config = Speech2Text2Config(
+            vocab_size=tables.shape[1], d_model=4, decoder_layers=1, decoder_attention_heads=1
+        )
 
     def __call__(self, input_ids: Tensor, *, encoder_hidden_states: Tensor | None, past_key_values: DecoderCache,
                  **rest: Any) -> Logits:  # fmt: skip
@@ -48,7 +50,12 @@ class Bigrams:
 
 def search(tables: Tensor, **settings: Any) -> Any:
     states = torch.arange(len(tables), dtype=torch.float32)[:, None, None]
-    defaults: dict[str, Any] = {"eos_token_id": END, "pad_token_id": PAD, "decoder_start_token_id": START, "max_length": 5}
+    defaults: dict[str, Any] = {
+        "eos_token_id": END,
+        "pad_token_id": PAD,
+        "decoder_start_token_id": START,
+        "max_length": 5,
+    }
     return generate(Bigrams(tables), states, None, GenerationConfig.from_dict(defaults | settings))
 
 
@@ -77,7 +84,12 @@ def test_a_beam_wide_enough_finds_the_best_outputs_of_all(seed: int, length_pena
     tables = random_tables(seed)
     wide = VOCABULARY**3
     output = search(
-        tables, max_length=4, num_beams=wide, num_return_sequences=3, length_penalty=length_penalty, early_stopping=False
+        tables,
+        max_length=4,
+        num_beams=wide,
+        num_return_sequences=3,
+        length_penalty=length_penalty,
+        early_stopping=False,
     )
 
     best = every_output(tables[0], 3, length_penalty)[:3]
@@ -86,7 +98,9 @@ def test_a_beam_wide_enough_finds_the_best_outputs_of_all(seed: int, length_pena
         assert found.score == pytest.approx(score, abs=1e-5)
 
 
-@given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([True, False, "never"]), st.sampled_from([0.0, 0.7, 1.5]))
+@given(
+    st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([True, False, "never"]), st.sampled_from([0.0, 0.7, 1.5])
+)
 def test_the_score_is_that_of_the_text_it_comes_with(
     seed: int, beams: int, early_stopping: bool | str, length_penalty: float
 ) -> None:

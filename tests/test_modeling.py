@@ -260,7 +260,10 @@ def rewrite(folder: Path, change: Any) -> None:
 
 def test_positions_and_mask_embedding_may_be_absent(model: SpeechEncoderDecoderModel, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
-    rewrite(tmp_path, lambda tensors: [tensors.pop(name) for name in list(tensors) if "positions" in name or "masked" in name])
+    rewrite(
+        tmp_path,
+        lambda tensors: [tensors.pop(name) for name in list(tensors) if "positions" in name or "masked" in name],
+    )
     loaded = SpeechEncoderDecoderModel.from_pretrained(tmp_path)
     assert torch.equal(
         loaded.decoder.model.decoder.embed_positions.weights, model.decoder.model.decoder.embed_positions.weights
@@ -271,7 +274,9 @@ def test_positions_and_mask_embedding_may_be_absent(model: SpeechEncoderDecoderM
 LM_HEAD, EMBEDDING = "decoder.lm_head.weight", "decoder.model.decoder.embed_tokens.weight"
 
 
-def test_untied_matrices_are_both_loaded_whatever_the_flag_says(model: SpeechEncoderDecoderModel, tmp_path: Path) -> None:
+def test_untied_matrices_are_both_loaded_whatever_the_flag_says(
+    model: SpeechEncoderDecoderModel, tmp_path: Path
+) -> None:
     assert model.config.decoder.tie_word_embeddings  # the default that the published decoder configuration keeps
     model.save_pretrained(tmp_path)
     loaded = SpeechEncoderDecoderModel.from_pretrained(tmp_path).state_dict()

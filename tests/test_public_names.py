@@ -23,6 +23,8 @@ def test_unknown_names_are_an_attribute_error() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = "import sys, s2t2_cli; print(sorted({'torch', 'av', 'numpy', 'typer', 'huggingface_hub'} & set(sys.modules)))"
+    code = (
+        "import sys, s2t2_cli; print(sorted({'torch', 'av', 'numpy', 'typer', 'huggingface_hub'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

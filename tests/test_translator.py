@@ -123,7 +123,9 @@ def test_a_bad_input_is_a_result_and_the_others_go_on(
     translator: Translator, clip: Path, samples: np.ndarray, tmp_path: Path
 ) -> None:
     bad = [tmp_path / "missing.wav", {"raw": samples[:399], "sampling_rate": 16_000}]
-    results = list(translator.translate([clip, bad[0], clip, bad[1], Source("x", clip, error=AudioTooShortError("short"))]))
+    results = list(
+        translator.translate([clip, bad[0], clip, bad[1], Source("x", clip, error=AudioTooShortError("short"))])
+    )
     assert [result.status for result in results] == ["ok", "error", "ok", "error", "error"]
     assert isinstance(results[1].error, InputNotFoundError)
     assert isinstance(results[3].error, AudioTooShortError)

@@ -107,7 +107,7 @@ class _Progress:
         # An Ogg states its length on its last page, so that what is missing then was before it.
         ends = self._is_ogg and ogg_is_complete(self._reader.tail)
         defects.decode_errors = self._errors or (missing and ends)
-        defects.truncated = self.failing or (missing or self._is_ogg) and not ends
+        defects.truncated = self.failing or ((missing or self._is_ogg) and not ends)
 
 
 @contextmanager

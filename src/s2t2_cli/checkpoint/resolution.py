@@ -20,6 +20,8 @@ from s2t2_cli.errors import ModelNotFoundError
 logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+# The name kept for a small checkpoint inside the package; no hub is asked for it.
+_BUNDLED = "demo"
 _EXAMPLE = "a folder with a checkpoint or a hub id such as facebook/s2t-wav2vec2-large-en-de"
 
 
@@ -69,6 +71,8 @@ def resolve_checkpoint(
         if revision is not None:
             logger.warning("%s is a folder and has no revisions: %s is ignored", name, revision)
         return _from_folder(name, folder, weights=weights)
+    if name == _BUNDLED:
+        raise ModelNotFoundError(f"this version bundles no {name!r} checkpoint yet: give {_EXAMPLE}")
     if not isinstance(model, str) or _looks_like_path(name):
         raise ModelNotFoundError(f"there is no folder {name!r}: give {_EXAMPLE}")
 
