@@ -24,22 +24,25 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "src" / "s2t2_cli" / "data" / "miniature"
 CLIP = ROOT / "src" / "s2t2_cli" / "data" / "goforward.wav"
 
-WORDS = ["Ein", "Mann", "sagte", "zum", "Universum", "ich", "existiere", "gut", "Guten", "Morgen", "Tag", "Abend", "wo", "ist", "der", "Bahnhof", "die", "das", "und", "nicht", "wie", "viel", "kostet", "heute", "morgen", "Uhr", "links", "rechts", "bitte", "danke", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "Straße", "Zug", "Wetter"]
-MARKS = list('.,!?:;"') + ["'", "&apos;", "&quot;", "@-@"]
+WORDS = """
+Ein Mann sagte zum Universum ich existiere gut Guten Morgen Tag Abend wo ist der Bahnhof die das und nicht wie viel
+kostet heute morgen Uhr links rechts bitte danke zwei drei vier fünf sechs sieben acht neun zehn Straße Zug Wetter
+"""
+MARKS = [*'.,!?:;"', "'", "&apos;", "&quot;", "@-@"]
 
 
 def subwords() -> tuple[dict[str, int], list[str]]:
     """A vocabulary of letters and words, and the merges that lead from the ones to the others."""
-    letters = sorted({letter for word in WORDS for letter in word})
+    letters = sorted({letter for word in WORDS.split() for letter in word})
     merges: list[str] = []
-    for word in WORDS:
+    for word in WORDS.split():
         piece = word[0]
         for place, letter in enumerate(word[1:], start=2):
             pair = f"{piece} {letter}" + ("</w>" if place == len(word) else "")
             if pair not in merges:
                 merges.append(pair)
             piece += letter
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", *MARKS, *WORDS, *letters, *(letter + "@@" for letter in letters)]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *MARKS, *WORDS.split(), *letters, *(letter + "@@" for letter in letters)]
     tokens = list(dict.fromkeys(tokens))
     # fairseq pads its dictionaries to a multiple of eight.
     tokens += [f"madeupword{number:04d}" for number in range(-len(tokens) % 8)]

@@ -151,8 +151,11 @@ def test_output_limit_counts_the_start_token() -> None:
         (lambda: Speech2Text2Config(d_model=30), "not a multiple of decoder_attention_heads"),
         (lambda: Speech2Text2Config(d_model=5, decoder_attention_heads=1), "must be even"),
         (lambda: Speech2Text2Config(pad_token_id=10_000), "outside the vocabulary of 10000"),
-        (lambda: Speech2Text2Config.from_dict({"cross_attention_hidden_size": 1024}), "cross_attention_hidden_size=1024"),
-        (lambda: SpeechEncoderDecoderConfig.from_dict({"model_type": "whisper"}), "no 'encoder' (its model_type is 'whisper')"),
+        (lambda: Speech2Text2Config.from_dict({"cross_attention_hidden_size": 9}), "cross_attention_hidden_size=9"),
+        (
+            lambda: SpeechEncoderDecoderConfig.from_dict({"model_type": "whisper"}),
+            "no 'encoder' (its model_type is 'whisper')",
+        ),
         (
             lambda: SpeechEncoderDecoderConfig.from_dict({**PUBLISHED, "decoder": {"model_type": "mbart"}}),
             "the decoder is a 'mbart', not a 'speech_to_text_2'",

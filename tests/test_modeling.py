@@ -160,7 +160,7 @@ def test_hidden_states_run_from_the_first_layer_s_input_to_the_result() -> None:
     assert len(output.hidden_states) == 3
     assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
     assert len(output.to_tuple()) == 3
-    assert list(output)[0] is output.last_hidden_state
+    assert next(iter(output)) is output.last_hidden_state
 
 
 @pytest.mark.parametrize("mask", [None, torch.tensor([[1] * 800, [1] * 399 + [0] * 401])])
