@@ -28,6 +28,8 @@ EXACT = {
     "aiff": ("aiff", "pcm_s16be", 16_000),
     "au": ("au", "pcm_s16be", 16_000),
     "caf": ("caf", "pcm_s16le", 16_000),
+    "wavpack": ("wv", "wavpack", 16_000),
+    "tta": ("tta", "tta", 16_000),
     "wave64": ("w64", "pcm_s16le", 16_000),
 }
 LOSSY = {

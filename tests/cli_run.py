@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -42,8 +40,7 @@ class Here:
         self._capture = capture
 
     def __call__(self, *arguments: str | PathLike[str]) -> Outcome:
-        with _signals_as_they_were():
-            status = run([str(one) for one in arguments])
+        status = run_here(*arguments)
         captured = self._capture.readouterr()
         return Outcome(
             status, captured.out.decode("utf-8", "surrogateescape"), captured.err.decode("utf-8", "backslashreplace")
@@ -56,11 +53,11 @@ def spawn(*arguments: str | PathLike[str], **settings: Any) -> subprocess.Comple
     return subprocess.run([*COMMAND, *arguments], **settings)
 
 
-@contextmanager
-def _signals_as_they_were() -> Iterator[None]:
+def run_here(*arguments: str | PathLike[str]) -> int:
+    """Runs the program in this process, leaves signals as they were, and returns the exit status."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        return run([str(one) for one in arguments])
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -33,7 +33,6 @@ def outcome(source: AudioInput) -> str:
     try:
         audio = load_audio(source, name="talk")
     except InputError as error:
-        assert "\n" not in str(error)
         return f"{type(error).__name__}: {error}"
     assert np.isfinite(audio.samples).all()
     return " ".join(audio.warnings) or "fine"
@@ -86,7 +85,11 @@ NOISE = random.Random(7).randbytes(60_000)
         pytest.param(
             video(None), "NoAudioStreamError: talk has no audio track (its format is QuickTime / MOV)", id="silent film"
         ),
-        pytest.param(wav(b""), "AudioTooShortError: talk is too short: it lasts 0.0 ms, and the model needs 25 ms", id="0"),
+        pytest.param(
+            wav(b""),
+            "AudioTooShortError: talk is too short: it lasts 0.0 ms, and the model needs 25 ms",
+            id="0 samples",
+        ),
         pytest.param(
             wav(SECOND[:798]),
             "AudioTooShortError: talk is too short: it lasts 24.9 ms, and the model needs 25 ms",
@@ -156,7 +159,7 @@ SAYS_ITS_LENGTH = [
     "flac in ogg",
     "flac in matroska",
 ]
-SAYS_ITS_LENGTH += ["aiff", "au", "caf", "wave64", "mp3", "opus", "opus in webm"]
+SAYS_ITS_LENGTH += ["aiff", "au", "caf", "wave64", "tta", "mp3", "opus", "opus in webm"]
 
 
 @pytest.mark.parametrize("kind", SAYS_ITS_LENGTH)
@@ -166,6 +169,20 @@ def test_what_is_there_of_a_truncated_file_is_used(kind: str, clip: Path) -> Non
     assert part.warnings == ("truncated",)
     assert 0.3 < part.duration / whole.duration < 0.8
     assert np.allclose(part.samples[:8_000], whole.samples[:8_000], atol=1e-4)
+
+
+def test_a_truncated_video_by_the_length_of_its_audio_track(clip: Path) -> None:
+    content = video(speech(clip), "matroska", seconds=4)  # the pictures go on after the sound: no sign of anything
+    assert load_audio(content).warnings == ()
+    assert load_audio(content[: len(content) * 6 // 10]).warnings == ("truncated",)
+
+
+def test_a_container_that_breaks_off_with_an_error(clip: Path) -> None:
+    content = encode_kind(np.tile(speech(clip), 3), "wavpack")
+    part = load_audio(content[: len(content) * 8 // 10])
+    assert part.warnings == ("truncated",)
+    with pytest.raises(AudioDecodeError, match="nothing of the audio in the input can be decoded; it is damaged"):
+        load_audio(content[: len(content) // 20])
 
 
 def test_a_fragmented_mp4_needs_no_end(clip: Path) -> None:
@@ -198,9 +215,7 @@ def test_an_mp4_that_lost_its_index_is_named_as_that(kind: str, clip: Path) -> N
             load_audio(source)
 
 
-@pytest.mark.parametrize(
-    "kind", ["flac", "flac in ogg", "flac in matroska", "mp3", "m4a", "alac", "opus", "wav, adpcm"]
-)
+@pytest.mark.parametrize("kind", ["flac", "flac in ogg", "flac in matroska", "mp3", "m4a", "alac", "opus"])
 def test_damage_in_the_middle_costs_the_damaged_part(kind: str, clip: Path) -> None:
     content = bytearray(encode_kind(speech(clip, (EXACT | LOSSY)[kind][2]), kind))
     whole = load_audio(bytes(content))
@@ -208,9 +223,8 @@ def test_damage_in_the_middle_costs_the_damaged_part(kind: str, clip: Path) -> N
     content[middle : middle + damage] = random.Random(3).randbytes(damage)
     part = load_audio(bytes(content))
     assert part.duration > 0.25 * whole.duration
-    # A short Matroska has one cluster, and what is behind the damage is lost with it; any bytes are valid ADPCM.
-    expected = {"flac in matroska": ("truncated",), "wav, adpcm": ()}
-    assert part.warnings == expected.get(kind, ("decode_errors",))
+    # A short Matroska has one cluster, and what is behind the damage is lost with it.
+    assert part.warnings == (("truncated",) if kind == "flac in matroska" else ("decode_errors",))
 
 
 def test_an_unreadable_file_and_a_folder(tmp_path: Path) -> None:
@@ -221,7 +235,7 @@ def test_an_unreadable_file_and_a_folder(tmp_path: Path) -> None:
         load_audio(tmp_path, name="talk")
     if os.access(secret, os.R_OK):
         pytest.skip("this user may read everything")
-    with pytest.raises(InputReadError, match="no permission to read .*secret.wav"):
+    with pytest.raises(InputReadError, match=r"no permission to read .*secret\.wav"):
         load_audio(secret)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_run import COMMAND, Here, spawn
+from cli_run import COMMAND, run_here, spawn
 
 PATIENCE = 60  # seconds until a test gives up on a process; no test passes or fails by time
 
@@ -206,30 +206,26 @@ class TestTerminal:
     """In this process, with standard output and standard error on a real terminal."""
 
     @pytest.fixture
-    def terminal(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-        terminal = Terminal()
+    def terminal(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.delenv("NO_COLOR", raising=False)
-        with (
-            os.fdopen(os.dup(terminal.slave), "w") as out,
-            os.fdopen(os.dup(terminal.slave), "w") as err,
-        ):
-            monkeypatch.setattr(sys, "stdout", out)
-            monkeypatch.setattr(sys, "stderr", err)
-            yield terminal
+        return Terminal()
 
     @staticmethod
-    def run(terminal: Terminal, capture: pytest.CaptureFixture[bytes], *arguments: str) -> int:
-        status = Here(capture)(*arguments).status
-        sys.stdout.close()
-        sys.stderr.close()
+    def run(terminal: Terminal, *arguments: str, stdout: int | None = None) -> int:
+        with (
+            os.fdopen(os.dup(terminal.slave) if stdout is None else stdout, "w") as out,
+            os.fdopen(os.dup(terminal.slave), "w") as err,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            status = run_here(*arguments)
         terminal.close()
         return status
 
-    def test_the_live_line_leaves_results_and_messages_alone(
-        self, terminal: Terminal, capfdbinary: pytest.CaptureFixture[bytes]
-    ) -> None:
-        assert self.run(terminal, capfdbinary, *TRANSLATE, "a.wav", "no.wav", "b.wav") == 1
+    def test_the_live_line_leaves_results_and_messages_alone(self, terminal: Terminal) -> None:
+        assert self.run(terminal, *TRANSLATE, "a.wav", "no.wav", "b.wav") == 1
         assert "loading model …" in terminal.seen
         assert re.search(r"[012](/3| done) ", terminal.seen)
         first, message, second, summary = terminal.screen
@@ -239,10 +235,8 @@ class TestTerminal:
         assert re.fullmatch(r"s2t2: 2 translated, 1 failed, 5\.6 s of audio in .* s \(.*× real time\)", summary)
         assert terminal.has_its_cursor
 
-    def test_results_in_a_file_leave_the_live_line_on_the_terminal(
-        self, terminal: Terminal, capfdbinary: pytest.CaptureFixture[bytes]
-    ) -> None:
-        assert self.run(terminal, capfdbinary, *TRANSLATE, "a.wav", "b.wav", "-o", "out.txt") == 0
+    def test_results_in_a_file_leave_the_live_line_on_the_terminal(self, terminal: Terminal) -> None:
+        assert self.run(terminal, *TRANSLATE, "a.wav", "b.wav", "-o", "out.txt") == 0
         (summary,) = terminal.screen
         assert summary.startswith("s2t2: 2 translated, 0 failed, ")
 
@@ -250,20 +244,28 @@ class TestTerminal:
     def test_no_live_line_where_it_is_not_wanted(
         self,
         terminal: Terminal,
-        capfdbinary: pytest.CaptureFixture[bytes],
         monkeypatch: pytest.MonkeyPatch,
         option: str,
         term: str,
     ) -> None:
         monkeypatch.setenv("TERM", term)
-        assert self.run(terminal, capfdbinary, *TRANSLATE, "a.wav", "b.wav", option) == 0
+        assert self.run(terminal, *TRANSLATE, "a.wav", "b.wav", option) == 0
         assert "\x1b" not in terminal.seen
         assert len(terminal.seen.splitlines()) == 2
 
-    def test_headings_of_the_help_stand_out(
-        self, terminal: Terminal, capfdbinary: pytest.CaptureFixture[bytes]
+    @pytest.mark.parametrize(("options", "is_live"), [((), False), (("--progress",), True)])
+    def test_a_pipe_keeps_the_live_line_away_unless_it_is_asked_for(
+        self, terminal: Terminal, options: tuple[str, ...], is_live: bool
     ) -> None:
-        self.run(terminal, capfdbinary, "translate", "--help")
+        """What comes out at the end of the pipe may be written to the same terminal: `| tee`, `| grep`."""
+        reading, writing = os.pipe()
+        assert self.run(terminal, *TRANSLATE, "a.wav", "b.wav", *options, stdout=writing) == 0
+        assert ("\x1b" in terminal.seen) is is_live
+        with os.fdopen(reading) as pipe:
+            assert len(pipe.readlines()) == 2
+
+    def test_headings_of_the_help_stand_out(self, terminal: Terminal) -> None:
+        self.run(terminal, "translate", "--help")
         assert "\x1b[1mSearch\x1b[0m:" in terminal.seen
 
 

@@ -47,39 +47,48 @@ def write_wav(path: Path, frames: bytes, *, width: int = 2) -> None:
 
 
 class TestText:
-    def test_one_input_gives_its_translation_alone(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
+    def test_one_input_gives_its_translation_alone(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str
+    ) -> None:
         outcome = s2t2("translate", "rec/a.wav", "--model", tiny_checkpoint)
         assert (outcome.status, outcome.out, outcome.err) == (0, f"{text}\n", "")
 
-    def test_several_come_in_order_with_their_names(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
+    def test_several_come_in_order_with_their_names(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str
+    ) -> None:
         outcome = s2t2("translate", "rec/deep", "rec/a.wav", "--model", tiny_checkpoint)
         assert outcome.lines == [f"rec/deep/c.wav\t{text}", f"rec/a.wav\t{text}"]
         assert outcome.err == "", "a pipeline hears nothing where nothing is wrong"
 
     @pytest.mark.parametrize("flag", ["-h", "--no-filename"])
-    def test_names_can_be_left_out(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, flag: str):
+    def test_names_can_be_left_out(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, flag: str) -> None:
         assert s2t2("translate", "rec", flag, "--model", tiny_checkpoint).lines == [text] * 3
 
     @pytest.mark.parametrize("flag", ["-H", "--with-filename"])
-    def test_names_can_be_asked_for(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, flag: str):
+    def test_names_can_be_asked_for(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, flag: str
+    ) -> None:
         assert s2t2("translate", "rec/a.wav", flag, "--model", tiny_checkpoint).lines == [f"rec/a.wav\t{text}"]
 
-    def test_n_best_gives_scored_lines_best_first(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
+    def test_n_best_gives_scored_lines_best_first(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str
+    ) -> None:
         outcome = s2t2("translate", "rec/a.wav", "--n-best", "3", "--model", tiny_checkpoint)
         scores, texts = zip(*(line.split("\t") for line in outcome.lines), strict=True)
         assert texts[0] == text
         assert sorted(map(float, scores), reverse=True) == list(map(float, scores))
 
-    def test_unordered_gives_the_same_lines(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
+    def test_unordered_gives_the_same_lines(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str) -> None:
         outcome = s2t2("translate", "rec", "--unordered", "--model", tiny_checkpoint)
         assert sorted(outcome.lines) == [f"rec/{name}\t{text}" for name in ("a.wav", "b.wav", "deep/c.wav")]
 
 
 class TestRecords:
-    def test_jsonl_has_a_record_for_every_input(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
-        outcome = s2t2(
-            "translate", "rec/a.wav", "no.wav", "--format", "jsonl", "--tokens", "--lang", "de", "--model", tiny_checkpoint
-        )  # fmt: skip
+    def test_jsonl_has_a_record_for_every_input(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str
+    ) -> None:
+        options = ("--format", "jsonl", "--tokens", "--lang", "de", "--model", tiny_checkpoint)
+        outcome = s2t2("translate", "rec/a.wav", "no.wav", *options)
         good, bad = map(json.loads, outcome.lines)
         assert list(good) == [
             "audio_filepath", "status", "lang", "model", "duration", "text", "raw_text", "score", "tokens",
@@ -92,7 +101,7 @@ class TestRecords:
         }
         assert outcome.status == 1
 
-    def test_tsv_has_a_header_and_a_row_for_every_input(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_tsv_has_a_header_and_a_row_for_every_input(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         outcome = s2t2("translate", "rec/a.wav", "no.wav", "--format", "tsv", "--model", tiny_checkpoint)
         assert [line.split("\t")[:2] for line in outcome.lines] == [
             ["audio_filepath", "status"],
@@ -100,7 +109,7 @@ class TestRecords:
             ["no.wav", "error"],
         ]
 
-    def test_a_manifest_s_fields_pass_through(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_a_manifest_s_fields_pass_through(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         Path("list.jsonl").write_text(
             '{"audio_filepath": "rec/a.wav", "id": 7, "text": "reference", "duration": 1}\n'
             "nonsense\n"
@@ -114,8 +123,10 @@ class TestRecords:
         assert (records[2]["id"], records[2]["error"]["type"]) == (8, "InputNotFoundError")
         assert outcome.messages[-1].startswith("s2t2: 1 translated, 2 failed, 2.8 s of audio in ")
 
-    def test_settings_of_the_search_reach_it(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
-        options = "--num-beams 2 --length-penalty 0.5 --max-new-tokens 4 --no-repeat-ngram-size 2 --early-stopping never"
+    def test_settings_of_the_search_reach_it(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
+        options = (
+            "--num-beams 2 --length-penalty 0.5 --max-new-tokens 4 --no-repeat-ngram-size 2 --early-stopping never"
+        )
         outcome = s2t2(
             "translate", "rec/a.wav", "--format", "jsonl", "--tokens", "--model", tiny_checkpoint, *options.split()
         )  # fmt: skip
@@ -133,25 +144,27 @@ class TestRecords:
 
 
 class TestFiles:
-    def test_one_file(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str):
+    def test_one_file(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str) -> None:
         Path("out.txt").write_text("from an earlier run\n" * 100)
         outcome = s2t2("translate", "rec/a.wav", "rec/b.wav", "-o", "out.txt", "--model", tiny_checkpoint)
         assert (outcome.status, outcome.out) == (0, "")
         assert Path("out.txt").read_text() == f"rec/a.wav\t{text}\nrec/b.wav\t{text}\n"
 
-    def test_a_file_for_each_input(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, clip: Path):
+    def test_a_file_for_each_input(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, clip: Path
+    ) -> None:
         shutil.copy(clip, "a.wav")
         outcome = s2t2("translate", "rec", "a.wav", "no.wav", "--output-dir", "out", "--model", tiny_checkpoint)
         assert (outcome.status, outcome.out) == (1, "")
         written = {str(path.relative_to("out")): path.read_text() for path in Path("out").rglob("*.*")}
         assert written == dict.fromkeys(("a.wav.txt", "a.wav.2.txt", "b.wav.txt", "deep/c.wav.txt"), f"{text}\n")
 
-    def test_results_may_lie_beside_the_recordings(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_results_may_lie_beside_the_recordings(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         for _ in range(2):
             assert s2t2("translate", "rec", "--output-dir", "rec", "--model", tiny_checkpoint).status == 0
         assert len(list(Path("rec").rglob("*.txt"))) == 3
 
-    def test_a_full_disk_says_how_far_the_work_had_got(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_a_full_disk_says_how_far_the_work_had_got(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         outcome = s2t2("translate", "rec", "--output", "/dev/full", "--model", tiny_checkpoint)
         assert outcome.status == 1
         assert outcome.messages == [
@@ -160,7 +173,9 @@ class TestFiles:
 
 
 class TestTrouble:
-    def test_bad_inputs_never_stop_the_others(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, clip: Path):
+    def test_bad_inputs_never_stop_the_others(
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, clip: Path
+    ) -> None:
         """Bad files of many kinds among good ones: each has its record and its sentence, the rest is translated."""
         bad = Path("rec/bad")
         bad.mkdir()
@@ -192,7 +207,7 @@ class TestTrouble:
             assert record["error"]["message"] in message
         assert outcome.messages[-1].startswith("s2t2: 13 translated, 10 failed, ")
 
-    def test_quiet_keeps_errors_and_drops_the_rest(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_quiet_keeps_errors_and_drops_the_rest(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         write_wav(Path("still.wav"), bytes(32_000))
         arguments = ("translate", "rec", "still.wav", "no.wav", "--model", tiny_checkpoint)
         assert s2t2(*arguments, "--quiet").messages == ["s2t2: there is no file no.wav"]
@@ -200,12 +215,12 @@ class TestTrouble:
         assert "s2t2: still.wav: warning: the recording is silent" in loud
         assert loud[-1].startswith("s2t2: 4 translated, 1 failed")
 
-    def test_an_empty_folder_beside_others_is_mentioned(self, s2t2: Here, folder: Path, tiny_checkpoint: Path):
+    def test_an_empty_folder_beside_others_is_mentioned(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         Path("empty").mkdir()
         outcome = s2t2("translate", "empty", "rec/a.wav", "--model", tiny_checkpoint)
         assert (outcome.status, outcome.err) == (0, "s2t2: warning: no audio or video files in empty\n")
 
-    def test_names_of_any_bytes(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, clip: Path):
+    def test_names_of_any_bytes(self, s2t2: Here, folder: Path, tiny_checkpoint: Path, text: str, clip: Path) -> None:
         strange = os.fsdecode(b"rec/caf\xe9 \n\x1b[31m.wav")
         shutil.copy(clip, strange)
         shown = os.fsdecode(b"rec/caf\xe9 \\n\\x1b[31m.wav")
@@ -215,9 +230,16 @@ class TestTrouble:
         s2t2("translate", "rec", "--output-dir", "out", "--model", tiny_checkpoint)
         assert os.path.exists(b"out/caf\xe9 \n\x1b[31m.wav.txt")  # noqa: PTH110 - a path of bytes
 
+    def test_an_address_s_password_is_not_shown(self, s2t2: Here, tiny_checkpoint: Path) -> None:
+        nobody = "http://user:secret@127.0.0.1:9/talk.mp3"
+        outcome = s2t2("translate", nobody, "--model", tiny_checkpoint)
+        assert outcome.status == 1
+        assert "secret" not in outcome.err
+        assert outcome.err.count("http://127.0.0.1:9/talk.mp3") == 1
+
     def test_debugging_shows_where_an_input_s_error_came_from(
         self, s2t2: Here, folder: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         Path("text.mp3").write_text("this is not sound\n" * 100)
         monkeypatch.setenv("S2T2_DEBUG", "1")
         outcome = s2t2("translate", "text.mp3", "--model", tiny_checkpoint)

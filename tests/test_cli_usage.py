@@ -119,14 +119,24 @@ class TestUsage:
         assert "Traceback (most recent call last)" in outcome.err
         assert outcome.messages[-1].startswith("s2t2: name at least one recording")
 
-    def test_a_fault_of_our_own_is_one_line_too(self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_fault_of_our_own_is_one_line_too(
+        self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def fail(*_: object, **__: object) -> None:
             raise RuntimeError("two\nlines")
 
         monkeypatch.setattr("s2t2_cli.cli.translate.make_format", fail)
         outcome = s2t2("translate", "a.wav", "--lang", "de")
-        sentence = "s2t2: internal error: RuntimeError: two\\nlines (set S2T2_DEBUG=1 for the traceback)\n"
+        sentence = "s2t2: internal error: RuntimeError: two\\nlines (S2T2_DEBUG=1 shows the traceback)\n"
         assert (outcome.status, outcome.err) == (70, sentence)
+
+    def test_a_broken_installation_points_to_the_doctor(
+        self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "s2t2_cli.translator", None)
+        outcome = s2t2("translate", "a.wav", "--lang", "de")
+        assert outcome.status == 70
+        assert outcome.err.endswith("(s2t2 doctor tells what is missing)\n")
 
 
 class TestDryRun:
@@ -211,7 +221,7 @@ class TestStartup:
         assert not self.imported("-m", "s2t2_cli", *arguments.split(), "--dry-run") & self.HEAVY
 
     def test_the_package_is_light(self) -> None:
-        assert not self.imported("-c", "import s2t2_cli") & (self.HEAVY | {"typer", "rich", "json", "dataclasses"})
+        assert not self.imported("-c", "import s2t2_cli") & (self.HEAVY | {"typer", "rich", "pydantic"})
 
 
 def test_python_m_and_the_script_are_the_same_program() -> None:

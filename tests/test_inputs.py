@@ -267,6 +267,7 @@ def test_several_is_what_grep_means_by_it(recordings: Path) -> None:
             ["1/talk.mp3", "2/talk.mp3"],
         ),
         (["https://example.org"], ["example.org"]),
+        (["https://user:secret@example.org/@/talk", "https://example.org/talk"], ["@/talk", "talk"]),
     ],
 )
 def test_where_results_belong(recordings: Path, named: list[str], places: list[str]) -> None:

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,25 +129,34 @@ def _machine() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants
 
-    from s2t2_cli.checkpoint.published import PUBLISHED
+    from s2t2_cli.checkpoint.inventory import list_checkpoints
 
-    folder = Path(constants.HF_HUB_CACHE)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    yield _folder("checkpoints", Path(constants.HF_HUB_CACHE))
+    yield _folder("converted", Path(constants.HF_ASSETS_CACHE))
+    for entry in list_checkpoints():
+        if entry.cached == "yes":
+            yield Finding("Cache", entry.model_id, "ok", f"{entry.size / 1e9:.2f} GB")
+        else:
+            state = "not here" if entry.cached == "no" else "only in part here"
+            wanted = f"--lang {entry.published.lang}" if entry.published else entry.model_id
+            yield Finding("Cache", entry.model_id, "absent", f"{state}: s2t2 models download {wanted}")
+    offline = "ruled out by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "allowed"
+    yield Finding("Cache", "network", "ok", offline)
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    """Whether files can be put into `folder`, which is made when it is first needed."""
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as problem:
+        detail = f"{folder} cannot be written to ({problem.strerror})"
+        return Finding("Cache", name, "failed", detail, "name another place with HF_HOME, or --cache-dir")
     free = shutil.disk_usage(existing).free
-    way_out = "name another folder with HF_HOME or --cache-dir"
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        yield Finding("Cache", "folder", "failed", f"{folder} cannot be written to", way_out)
-    elif free < _ROOM_FOR_A_CHECKPOINT:
-        yield Finding("Cache", "folder", "failed", f"{folder} has only {free / 1e9:.1f} GB left", way_out)
-    else:
-        yield Finding("Cache", "folder", "ok", f"{folder} ({free / 1e9:.0f} GB free)")
-    for lang, published in PUBLISHED.items():
-        here = try_to_load_from_cache(published.model_id, "config.json")
-        detail = published.model_id if isinstance(here, str) else f"not downloaded: s2t2 models download --lang {lang}"
-        yield Finding("Cache", lang, "ok" if isinstance(here, str) else "absent", detail)
-    yield Finding("Cache", "network", "ok", "ruled out by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "allowed")
+    note = ", too little for another checkpoint" if free < _ROOM_FOR_A_CHECKPOINT else ""
+    return Finding("Cache", name, "ok", f"{folder} ({free / 1e9:.1f} GB free{note})")
 
 
 def _self_test() -> Iterator[Finding]:

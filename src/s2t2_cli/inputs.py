@@ -255,8 +255,11 @@ def _apart(paths: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def _url_parts(url: str) -> tuple[str, ...]:
-    path, _, query = url.partition("://")[2].partition("#")[0].partition("?")
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")] or ["download"]
+    """Host and path, without what is secret (user and password) or no part of the file (the fragment)."""
+    address, _, query = url.partition("://")[2].partition("#")[0].partition("?")
+    host, _, path = address.partition("/")
+    parts = [part for part in (host.rpartition("@")[2], *path.split("/")) if part not in ("", ".", "..")]
+    parts = parts or ["download"]
     if query:
         parts[-1] += "?" + query.replace("/", "_")
     return tuple(parts)

@@ -18,6 +18,9 @@ pipeline gets from `ffmpeg -i FILE -ac 1 -ar 16000 -f f32le -`. What is wrong wi
     damaged in the middle                           what decodes, with the warning `decode_errors`
     digital silence                                 the samples, with the warning `silent`
 
+The end of an MP3 is up to 50 ms longer from a pipe than from a file, as it is with ffmpeg: how much of the last frame
+is padding can only be told where the size of the file is known.
+
 FFmpeg only ever reads the bytes it is handed: it opens no file and no address of its own, whatever the name or the
 content of an input says, and no video decoder runs.
 """

@@ -60,7 +60,7 @@ def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[Audio
                 progress.failed()
                 continue
             for frame in frames:
-                if frame.samples:
+                if frame.samples and frame.sample_rate > 0:
                     progress.decoded(frame)
                     yield frame
             if packet is not None and packet.is_corrupt:
@@ -139,18 +139,21 @@ def _choose_stream(container: InputContainer, name: str) -> AudioStream:
             raise NoAudioStreamError(f"{name} is an image, not a recording")
         raise NoAudioStreamError(f"{name} has no audio track (its format is {container.format.long_name})")
     decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    cannot = AudioDecodeError(f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC")
     if not decodable:
-        raise cannot
+        raise _undecodable(name)
     chosen = next((stream for stream in decodable if Disposition.default in stream.disposition), decodable[0])
     try:
         chosen.codec_context.open()
     except FFmpegError as problem:
-        raise cannot from problem
+        raise _undecodable(name) from problem
     for stream in container.streams:
         if stream is not chosen and _DISCARD is not None:
             stream.discard = _DISCARD.all
     return chosen
+
+
+def _undecodable(name: str) -> AudioDecodeError:
+    return AudioDecodeError(f"{name} holds audio of a kind that cannot be decoded here; convert it to FLAC")
 
 
 def _packets(

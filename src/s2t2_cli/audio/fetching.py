@@ -140,8 +140,8 @@ def _failures_of(shown: str, patience: float) -> Iterator[None]:
     except S2T2Error:
         raise
     except urllib.error.HTTPError as problem:
-        with problem:
-            raise DownloadError(_status_sentence(shown, problem.code)) from problem
+        problem.close()
+        raise DownloadError(_status_sentence(shown, problem.code)) from problem
     except (OSError, http.client.HTTPException, ValueError) as problem:
         raise DownloadError(f"{shown} cannot be fetched: {_reason(problem, patience)}") from problem
 
@@ -196,7 +196,8 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if not is_url(newurl):
             raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
-        return super().redirect_request(req, fp, code, msg, headers, _ascii_url(newurl))
+        fp.close()  # the base class reads the body of a redirection, which need not have an end
+        return super().redirect_request(req, fp, code, msg, headers, _ascii_url(without_credentials(newurl)))
 
 
 class _StallGuard(io.RawIOBase):

@@ -14,6 +14,8 @@ HEAD_BYTES = 12
 TAIL_BYTES = 65_536
 """How much of the end: an Ogg page has at most 65,307 bytes."""
 
+_MOST_TAGS = 4  # ID3 tags in a row: one is usual, two happen
+
 _ISO_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
 
 
@@ -53,7 +55,10 @@ def mp3_states_length(read_at: Callable[[int, int], bytes]) -> bool:
     `read_at(offset, size)` gives bytes of the file.
     """
     offset = 0
-    while (tag := read_at(offset, 10))[:3] == b"ID3" and len(tag) == 10:
+    for _ in range(_MOST_TAGS):
+        tag = read_at(offset, 10)
+        if tag[:3] != b"ID3" or len(tag) < 10:
+            break
         # The size of an ID3v2 tag is in 7-bit bytes; a flag says that a footer as long as the header follows.
         size = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:10], (21, 14, 7, 0), strict=True))
         offset += 10 + size + (10 if tag[5] & 0x10 else 0)

@@ -6,6 +6,7 @@ seekable. Does not know: what the bytes mean.
 
 from __future__ import annotations
 
+import errno
 import io
 import tempfile
 from collections.abc import Iterator
@@ -82,6 +83,7 @@ class Reader:
             self._file.seek(self._start + offset)
             found = bytes(self._file.read(size))
             self._file.seek(self._start + self._position)
+            self._waiting = b""
         except Exception as problem:
             raise self._read_error(problem) from problem
         return found
@@ -105,16 +107,16 @@ class Reader:
         return self._seekable
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To a place counted from the beginning or, with `SEEK_END`, from the end; FFmpeg knows no others."""
         try:
-            if whence == io.SEEK_SET:
-                offset += self._start
-            elif whence == io.SEEK_CUR:  # the file object may be ahead of what was handed out
-                offset, whence = self._start + self._position + offset, io.SEEK_SET
-            position = self._file.seek(offset, whence) - self._start
-        except (OSError, ValueError):
-            return -1  # a place that is not in the file; FFmpeg knows what to do
+            position = self._file.seek(offset + (self._start if whence == io.SEEK_SET else 0), whence) - self._start
+            if position < 0:
+                self._file.seek(self._start + self._position)
+                raise ValueError("before the beginning")
         except BaseException as problem:
-            self._problem = problem
+            # To seek before the beginning is no failure: damaged files make FFmpeg try, and it takes the refusal.
+            if not isinstance(problem, ValueError) and getattr(problem, "errno", None) != errno.EINVAL:
+                self._problem = problem
             return -1
         self._position = position
         self._waiting = b""

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from s2t2_cli.errors import InvalidAudioError, UsageError
+from s2t2_cli.escaping import one_line
 
 SAMPLING_RATE = 16_000
 """Samples per second of everything that leaves this package: what the model was trained on."""
@@ -124,7 +125,7 @@ def check_backend(backend: str) -> None:
         if isinstance(problem, ModuleNotFoundError) and problem.name == "torchaudio":
             why = "is not installed"
         else:
-            why = f"does not work beside this torch ({str(problem).splitlines()[0]})"
+            why = f"does not work beside this torch ({one_line(str(problem))})"
         raise UsageError(
             f"the audio backend torchaudio {why}; run: pip install 's2t2-cli[torchaudio]', or use the backend av"
         ) from problem

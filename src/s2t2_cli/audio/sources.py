@@ -18,10 +18,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from s2t2_cli.audio.fetching import fetch, is_url, without_credentials
+from s2t2_cli.audio.fetching import fetch, is_url
 from s2t2_cli.audio.reading import Reader, open_reader
 from s2t2_cli.audio.resampling import MAX_RATE, MIN_RATE, SAMPLING_RATE
 from s2t2_cli.errors import InputNotFoundError, InputReadError, InvalidAudioError
+from s2t2_cli.escaping import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ class Waveform:
 def name_of(source: AudioInput) -> str:
     """What messages call `source` where the caller has no name for it."""
     if isinstance(source, (str, os.PathLike)):
-        return without_credentials(os.fsdecode(source))
+        return os.fsdecode(source)
     if isinstance(source, Mapping):
         return name_of(source["path"]) if isinstance(source.get("path"), str) else "the dictionary"
     if _is_file_object(source):
@@ -165,12 +166,13 @@ def _as_rate(rate: Any, name: str) -> int:
     if rate is None:
         return SAMPLING_RATE
     try:
-        whole = int(rate) if isinstance(rate, float) and rate.is_integer() else operator.index(rate)
+        whole = int(rate) if isinstance(rate, (float, np.floating)) and rate.is_integer() else operator.index(rate)
     except TypeError:
         whole = 0
     if isinstance(rate, bool) or not MIN_RATE <= whole <= MAX_RATE:
         raise InvalidAudioError(
-            f"{name} has the sampling rate {rate!r}; a whole number from {MIN_RATE} to {MAX_RATE} is wanted"
+            f"{name} has the sampling rate {one_line(repr(rate))};"
+            f" a whole number from {MIN_RATE} to {MAX_RATE} is wanted"
         )
     return whole
 

@@ -15,6 +15,7 @@ from av import AudioFrame
 from numpy.typing import NDArray
 
 from s2t2_cli.audio.decoding import Defects, decode_frames
+from s2t2_cli.audio.fetching import without_credentials
 from s2t2_cli.audio.resampling import SAMPLING_RATE, Resampler, check_backend, frames_of, resample_with_torchaudio
 from s2t2_cli.audio.sources import AudioInput, Waveform, name_of, open_source
 from s2t2_cli.errors import AudioTooShortError, InvalidAudioError
@@ -80,7 +81,7 @@ class AudioStream(Iterator[NDArray[np.float32]]):
     """The blocks of one input; `warnings` (see `Audio`) is complete once they are used up."""
 
     def __init__(self, source: AudioInput, sampling_rate: int | None, backend: str, name: str | None) -> None:
-        self.name = one_line(name_of(source) if name is None else name)
+        self.name = one_line(without_credentials(name_of(source) if name is None else name))
         self._defects = Defects()
         self._checks = _Checks(self.name)
         self._blocks = self._run(source, sampling_rate, backend)

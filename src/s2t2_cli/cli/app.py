@@ -17,8 +17,8 @@ from s2t2_cli.cli.exits import (
     READER_GONE,
     Interrupted,
     end_on_signals,
-    is_debugging,
     say,
+    show_log,
     show_traceback,
     stop_on_signals,
 )
@@ -80,6 +80,7 @@ def s2t2(
 
     Start with: s2t2 translate talk.mp3 --lang de
     """
+    show_log()
 
 
 def program() -> Any:
@@ -119,6 +120,6 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, Interrupted):
         say(str(error))
         return error.exit_status
-    hint = "" if is_debugging() else " (set S2T2_DEBUG=1 for the traceback)"
-    say(f"internal error: {type(error).__name__}: {error}{hint}")
+    hint = "s2t2 doctor tells what is missing" if isinstance(error, ImportError) else "S2T2_DEBUG=1 shows the traceback"
+    say(f"internal error: {type(error).__name__}: {error} ({hint})")
     return INTERNAL_ERROR

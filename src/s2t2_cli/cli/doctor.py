@@ -39,8 +39,8 @@ def doctor(
             continue
         if finding.section != section:
             section = finding.section
-            typer.echo(f"{section}")
-        typer.echo(f"  {_MARKS[finding.status]:<6} {finding.name:<16} {readable(finding.detail)}")
+            typer.echo(section)
+        typer.echo(f"  {_MARKS[finding.status]:<6} {finding.name:<16}  {readable(finding.detail)}")
         if finding.status == "failed":
             typer.echo(f"         way out: {readable(finding.way_out)}")
     failed = sum(finding.status == "failed" for finding in findings)

@@ -20,7 +20,7 @@ from s2t2_cli.escaping import readable
 from s2t2_cli.writers import ReaderGoneError
 
 INTERNAL_ERROR = 70
-READER_GONE = 128 + signal.SIGPIPE
+READER_GONE = 141  # as a process that SIGPIPE ended
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -80,7 +80,7 @@ def show_traceback(error: BaseException) -> None:
         traceback.print_exception(error)
 
 
-def show_log(*, quiet: bool) -> None:
+def show_log(*, quiet: bool = False) -> None:
     """Show what the package logs as warnings, in the manner of `say`, and keep other packages' warnings away."""
     import logging
     import warnings
@@ -89,9 +89,6 @@ def show_log(*, quiet: bool) -> None:
         def emit(self, record: logging.LogRecord) -> None:
             say(f"warning: {record.getMessage()}")
 
-    logger = logging.getLogger("s2t2_cli")
-    logger.handlers = [Handler()]
-    logger.propagate = False
-    logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+    logging.getLogger("s2t2_cli").handlers = [Handler(logging.ERROR if quiet else logging.WARNING)]
     if not sys.warnoptions and not is_debugging():
         warnings.simplefilter("ignore")

@@ -250,10 +250,11 @@ QuietOption = Annotated[
     typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.", rich_help_panel=OUTPUT_PANEL),
 ]
 ProgressOption = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--progress/--no-progress",
-        help="Show a live line while standard error is a terminal.",
+        help="A live line on the terminal; by default unless the results go into a pipe.",
+        show_default=False,
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]

@@ -6,13 +6,14 @@ Knows: how far the work is and how to say it. Does not know: what the work is.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 
 from s2t2_cli.cli.exits import say
 from s2t2_cli.errors import S2T2Error
@@ -178,13 +179,13 @@ class LiveDisplay(Display):
 
     @contextmanager
     def loading(self, name: str) -> Iterator[None]:
-        # Not live, since a download shows bars of its own meanwhile.
-        self._console.file.write(f"loading {readable(name)} …")
+        # Not live, since a download shows bars of its own meanwhile; the cursor waits where they and messages start.
+        self._console.file.write(f"loading {readable(name)} …"[: self._console.width - 1] + "\r")
         self._console.file.flush()
         try:
             yield
         finally:
-            self._console.file.write("\r\x1b[2K")
+            self._console.file.write("\x1b[2K")
             self._console.file.flush()
 
     @contextmanager
@@ -214,10 +215,23 @@ class LiveDisplay(Display):
         return line
 
 
-def make_display(tally: Tally, *, wants_progress: bool) -> Display:
-    """The live display where it is wanted and standard error is a terminal that can show it."""
+def make_display(tally: Tally, *, wants_progress: bool | None) -> Display:
+    """The live display where standard error is a terminal that can show it.
+
+    Left to itself (None) it stays away where standard output is a pipe: what comes out at its end (`| tee`,
+    `| grep`) is most often written to the same terminal, across the line.
+    """
     is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None)
+    if wants_progress is None:
+        wants_progress = not _is_pipe(sys.stdout)
     return LiveDisplay(tally) if wants_progress and is_terminal else Display()
+
+
+def _is_pipe(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:
+        return False
 
 
 def count_in_background(tally: Tally, sources: Iterable[Source]) -> None:

@@ -67,7 +67,7 @@ def translate(
     tokens: o.TokensOption = False,
     dry_run: o.DryRunOption = False,
     quiet: o.QuietOption = False,
-    progress: o.ProgressOption = True,
+    progress: o.ProgressOption = None,
     device: o.DeviceOption = "auto",
     dtype: o.DtypeOption = "auto",
     threads: o.ThreadsOption = None,
@@ -79,13 +79,14 @@ def translate(
     standard output in the order of the inputs, as soon as they are ready; everything else goes to standard
     error. An input that cannot be translated is reported there, and the others go on.
     """
-    show_log(quiet=quiet)
-    work = _Inputs(inputs or [], manifest, recursive)
+    if quiet:
+        show_log(quiet=True)
+    request = _Request(inputs or [], manifest, recursive)
     checkpoint = _checkpoint(model, lang)
     if num_beams is not None and n_best > num_beams:
         raise UsageError(f"--n-best {n_best} needs at least --num-beams {n_best}, not {num_beams}")
     if with_filename is None:
-        with_filename = work.may_be_several and output_dir is None
+        with_filename = request.may_be_several and output_dir is None
     layout = make_format(
         format,
         with_filename=with_filename,
@@ -93,16 +94,18 @@ def translate(
         tokens=tokens,
         fields=manifest is not None,
     )
-    sources = work.begin()
+    # Places are remembered, so that none is given out twice; without files to give out there is no need to.
+    places = None if output_dir is None else Places(layout.ending)
+    sources = request.begin()
     if dry_run:
-        good, bad = list_sources(sources, Places(layout.ending), output_dir, stdout_writer(layout))
+        good, bad = list_sources(sources, places, output_dir, stdout_writer(layout))
         if bad and not quiet:
             say(f"{good} would be translated, {bad} would fail")
         raise typer.Exit(1 if bad else 0)
 
     tally = Tally()
-    display = make_display(tally, wants_progress=progress and not quiet)
-    with _writer(layout, output, output_dir, work.named_files) as writer:
+    display = make_display(tally, wants_progress=False if quiet else progress)
+    with _writer(layout, output, output_dir, request.named_files) as writer:
         with display.loading(checkpoint):
             from s2t2_cli.translator import Translator
 
@@ -117,7 +120,7 @@ def translate(
                 threads=threads,
                 audio_backend=audio_backend,
             )
-        ledger = Ledger(Places(layout.ending))
+        ledger = Ledger(places)
         results = translator.translate(
             ledger.watch(sources),
             n_best=n_best,
@@ -133,12 +136,12 @@ def translate(
         )
         writer.begin()
         tally.restart()
-        if display.is_live and work.is_repeatable:
-            count_in_background(tally, work.sources())
+        if display.is_live and request.is_repeatable:
+            count_in_background(tally, request.sources())
         with display:
             take(results, ledger, writer, tally, display, warns=not quiet)
     if not quiet:
-        for folder in work.empty_folders:
+        for folder in request.empty_folders:
             say(f"warning: no audio or video files in {folder}")
         if tally.done.sources > 1 and (display.is_live or tally.failed):
             say(tally.summary())
@@ -146,7 +149,7 @@ def translate(
         raise typer.Exit(1)
 
 
-class _Inputs:
+class _Request:
     """What the user asked to have translated, checked as far as it can be without reading a recording."""
 
     def __init__(self, named: Sequence[str], manifest: str | None, recursive: bool) -> None:

@@ -14,20 +14,27 @@ from s2t2_cli.cli.exits import Interrupted, show_traceback
 from s2t2_cli.cli.progress import Display, Tally
 from s2t2_cli.errors import OutputError
 from s2t2_cli.escaping import one_line
-from s2t2_cli.inputs import Source
+from s2t2_cli.inputs import Source, is_url
 from s2t2_cli.records import TranslationResult
 from s2t2_cli.writers import Places, StreamWriter, Writer
 
+# What the marks in a result's `warnings` mean.
+_WARNINGS = {
+    "truncated": "the recording breaks off before its end",
+    "decode_errors": "parts of the recording could not be decoded",
+    "no_speech": "the recording is silent",
+}
+
 
 class Ledger:
-    """The sources that are being worked on, each with the place claimed for its result.
+    """The sources that are being worked on, each with the place claimed for its result (none for a stream).
 
     Places are claimed in the order of the sources, so that results in another order (`--unordered`) still go
     where they would have gone. Only what is in flight is held. Sources may be drawn by another thread than the
     one that settles results: the translator reads ahead.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places | None) -> None:
         self._places = places
         self._open: defaultdict[str, deque[tuple[Source, str]]] = defaultdict(deque)
         self._lock = threading.Lock()
@@ -36,7 +43,8 @@ class Ledger:
         """Pass `sources` on, noting each."""
         for source in sources:
             with self._lock:
-                self._open[source.name].append((source, self._places.claim(source.place)))
+                place = "" if self._places is None else self._places.claim(source.place)
+                self._open[source.name].append((source, place))
             yield source
 
     def settle(self, result: TranslationResult) -> tuple[Source, str]:
@@ -81,7 +89,7 @@ def take(
 
 
 def list_sources(
-    sources: Iterable[Source], places: Places, output_dir: Path | None, writer: StreamWriter
+    sources: Iterable[Source], places: Places | None, output_dir: Path | None, writer: StreamWriter
 ) -> tuple[int, int]:
     """A line for each source: its name, then where its result would go or what is wrong with it.
 
@@ -90,23 +98,19 @@ def list_sources(
     good = bad = 0
     for source in sources:
         columns = [source.name]
-        place = places.claim(source.place)
+        if places is not None and output_dir is not None:
+            columns.append(str(output_dir / places.claim(source.place)))
         if source.error is not None:
-            bad += 1
-            columns.append(f"error: {source.error}")
-        else:
-            good += 1
-            columns += [str(output_dir / place)] if output_dir is not None else []
+            columns[1:] = [f"error: {source.error}"]
+        good, bad = good + (source.error is None), bad + (source.error is not None)
         writer.write_text("\t".join(map(one_line, columns)) + "\n")
     return good, bad
 
 
-_WARNINGS = {
-    "truncated": "the recording breaks off before its end",
-    "decode_errors": "parts of the recording could not be decoded",
-    "no_speech": "the recording is silent",
-}
-
-
 def _about(name: str, sentence: str) -> str:
+    """`sentence` for the terminal, saying what it is about."""
+    if is_url(name):
+        from s2t2_cli.audio.fetching import without_credentials
+
+        name = without_credentials(name)
     return sentence if name in sentence else f"{name}: {sentence}"
