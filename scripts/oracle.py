@@ -118,9 +118,10 @@ def load(folder: Path) -> SpeechEncoderDecoderModel:
     return SpeechEncoderDecoderModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
 
 
-def run(case: dict[str, Any], folder: Path, clips: list[np.ndarray], batches: list[list[int]], out: Path) -> None:
-    """Translate every batch of clips with the checkpoint and save what came out."""
+def run(folder: Path, clips: list[np.ndarray], batches: list[list[int]], settings: dict[str, Any], out: Path) -> None:
+    """Translate every batch of clips with the checkpoint, changed by `settings`, and save what came out."""
     model = load(folder)
+    model.generation_config.update(**settings)
     results: dict[str, np.ndarray] = {}
     started = time.perf_counter()
     for number, batch in enumerate(batches):
@@ -142,7 +143,7 @@ def main() -> None:
         if job.get("make", True):
             make_checkpoint(job["case"], folder)
         if job.get("out"):
-            run(job["case"], folder, clips, job["batches"], Path(job["out"]))
+            run(folder, clips, job["batches"], job.get("settings", {}), Path(job["out"]))
         print(f"oracle: {job['case']['name']}", file=sys.stderr, flush=True)
 
 

@@ -45,9 +45,16 @@ def ask_oracle(request: dict[str, Any], folder: Path) -> None:
     subprocess.run([ORACLE, ROOT / "scripts" / "oracle.py", file], check=True)
 
 
-def compare(folder: Path, clips: list[np.ndarray], batches: list[list[int]], expected: Any) -> dict[str, Any]:
+def compare(
+    folder: Path,
+    clips: list[np.ndarray],
+    batches: list[list[int]],
+    expected: Any,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Our outputs against the oracle's for one checkpoint: whether tokens agree, and the largest differences."""
     model = SpeechEncoderDecoderModel.from_pretrained(folder, dtype=torch.float32)
+    model.generation_config = model.generation_config.replace(**settings or {})
     extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
     found: dict[str, Any] = {
         "tokens": 0,

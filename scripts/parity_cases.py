@@ -55,8 +55,12 @@ _DECODER: dict[str, Any] = {
     "early_stopping": True,
 }
 
+# Random weights repeat one token for ever; forbidding that makes every step a choice that can go wrong.
+_GENERATION: dict[str, Any] = {"num_beams": 5, "max_length": 40, "early_stopping": True, "no_repeat_ngram_size": 2}
+
 _BASE: dict[str, dict[str, Any]] = {
     "published-layout": {},
+    "published-settings": {"generation": {"no_repeat_ngram_size": 0}},
     "group-norm": {"encoder": {"feat_extract_norm": "group", "conv_bias": False}},
     "post-norm": {"encoder": {"do_stable_layer_norm": False}},
     "base-model": {"encoder": {"feat_extract_norm": "group", "do_stable_layer_norm": False, "conv_bias": False}},
@@ -95,12 +99,12 @@ _BASE: dict[str, dict[str, Any]] = {
     "max-new-tokens": {"generation": {"max_new_tokens": 3, "num_return_sequences": 5}},
     "min-length": {"generation": {"min_length": 15}},
     "min-new-tokens": {"generation": {"min_new_tokens": 12}},
-    "greedy-min-length": {"generation": {"num_beams": 1, "min_length": 15}},
+    "greedy-min-length": {"generation": {"num_beams": 1, "min_length": 15, "no_repeat_ngram_size": 0}},
     "no-repeat-unigram": {"generation": {"no_repeat_ngram_size": 1}},
     "no-repeat-trigram": {"generation": {"no_repeat_ngram_size": 3}},
     "greedy-no-repeat": {"generation": {"num_beams": 1, "no_repeat_ngram_size": 2}},
-    "repetition-penalty": {"generation": {"repetition_penalty": 1.7}},
-    "greedy-repetition-penalty": {"generation": {"num_beams": 1, "repetition_penalty": 1.7}},
+    "repetition-penalty": {"generation": {"repetition_penalty": 1.7, "no_repeat_ngram_size": 0}},
+    "greedy-repetition-penalty": {"generation": {"num_beams": 1, "repetition_penalty": 1.7, "no_repeat_ngram_size": 0}},
     "forced-bos": {"generation": {"forced_bos_token_id": 7}},
     "forced-eos": {"generation": {"forced_eos_token_id": 2, "max_length": 9}},
     "forced-both-greedy": {
@@ -129,7 +133,7 @@ def _case(name: str, seed: int, change: dict[str, Any]) -> dict[str, Any]:
         "seed": seed,
         "encoder": _ENCODER | change.get("encoder", {}),
         "decoder": _DECODER | change.get("decoder", {}),
-        "generation": {"num_beams": 5, "max_length": 40, "early_stopping": True} | change.get("generation", {}),
+        "generation": _GENERATION | change.get("generation", {}),
         "generation_file": change.get("generation_file", True),
         "weight_norm": change.get("weight_norm", "published"),
         "file_dtype": change.get("file_dtype", "float32"),
@@ -181,7 +185,7 @@ def _random_case(number: int) -> dict[str, Any]:
             "length_penalty": rng.choice([0.0, 0.6, 1.0, 1.0, 1.4, -0.4]) if beams > 1 else 1.0,
             "max_length": rng.choice([8, 25, 60]),
             "min_length": rng.choice([0, 0, 6]),
-            "no_repeat_ngram_size": rng.choice([0, 0, 2, 3]),
+            "no_repeat_ngram_size": rng.choice([0, 1, 2, 2, 3]),
             "forced_bos_token_id": rng.choice([None, None, 11]),
             "forced_eos_token_id": rng.choice([None, None, 2]),
         },

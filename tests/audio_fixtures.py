@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-# Kind of file: container, codec, rate it is written at. `exact`: decodes to the very samples, but for rounding.
+# Kind of file: container, codec, rate it is written at. Those in EXACT give back the very samples, but for rounding.
 EXACT = {
     "wav, 8 bit": ("wav", "pcm_u8", 16_000),
     "wav, 16 bit": ("wav", "pcm_s16le", 16_000),

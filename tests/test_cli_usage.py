@@ -131,10 +131,10 @@ class TestUsage:
         assert (outcome.status, outcome.err) == (70, sentence)
 
     def test_a_broken_installation_points_to_the_doctor(
-        self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, s2t2: Here, folder: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "s2t2_cli.translator", None)
-        outcome = s2t2("translate", "a.wav", "--lang", "de")
+        outcome = s2t2("translate", "a.wav", "--model", tiny_checkpoint)
         assert outcome.status == 70
         assert outcome.err.endswith("(s2t2 doctor tells what is missing)\n")
 

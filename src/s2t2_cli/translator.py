@@ -20,7 +20,7 @@ import torch
 
 from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, load_audio
 from s2t2_cli.batching import in_order, length_batches, read_ahead
-from s2t2_cli.checkpoint import resolve_checkpoint
+from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.configuration import GenerationConfig
 from s2t2_cli.errors import InputError, TranslationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
@@ -80,7 +80,7 @@ class Translator:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | Checkpoint,
         *,
         lang: str | None = None,
         revision: str | None = None,
@@ -91,7 +91,7 @@ class Translator:
         threads: int | None = None,
         audio_backend: str = "av",
     ) -> Self:
-        """Load a checkpoint from a folder or a hub id.
+        """Load a checkpoint from a folder, a hub id, or as `resolve_checkpoint` found it.
 
         `lang` is de, tr, ca or ar, by default what the name ends in (`…-en-de`). `device` is auto, cpu, cuda[:N] or
         mps; `dtype` auto, float32, float16 or bfloat16 (auto is float32, which gives the reference's tokens);
@@ -104,13 +104,13 @@ class Translator:
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
-        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint.folder, dtype=_dtype(dtype)).to(place)
+        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=_dtype(dtype)).to(place)
         return cls(
             network,
             Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder),
             Speech2Text2Tokenizer.from_pretrained(checkpoint.folder),
-            name=os.fspath(model),
-            lang=lang or _language_of(os.fspath(model)),
+            name=checkpoint.name,
+            lang=lang or _language_of(checkpoint.name),
             audio_backend=audio_backend,
         )
 

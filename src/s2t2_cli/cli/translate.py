@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 
+from s2t2_cli.checkpoint import resolve_checkpoint
 from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli import options as o
 from s2t2_cli.cli.exits import say, show_log
@@ -107,14 +108,13 @@ def translate(
     display = make_display(tally, wants_progress=False if quiet else progress)
     with _writer(layout, output, output_dir, request.named_files) as writer:
         with display.loading(checkpoint):
+            # Found before torch is imported, so that a wrong name is answered at once.
+            found = resolve_checkpoint(checkpoint, revision=revision, cache_dir=cache_dir, local_files_only=offline)
             from s2t2_cli.translator import Translator
 
             translator = Translator.from_pretrained(
-                checkpoint,
+                found,
                 lang=lang,
-                revision=revision,
-                cache_dir=cache_dir,
-                local_files_only=offline,
                 device=device,
                 dtype=dtype,
                 threads=threads,

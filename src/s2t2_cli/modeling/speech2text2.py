@@ -169,10 +169,9 @@ class Speech2Text2Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.scale = config.d_model**0.5 if config.scale_embedding else 1.0
-        # Made this way it is not initialised twice, which on the meta device costs a second of imports.
-        self.embed_tokens = nn.Embedding.from_pretrained(
-            torch.empty(config.vocab_size, config.d_model), freeze=False, padding_idx=config.pad_token_id
-        )
+        # Given its tensor it is not initialised twice, which on the meta device costs a second of imports.
+        tokens = torch.empty(config.vocab_size, config.d_model)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model, config.pad_token_id, _weight=tokens)
         self.embed_positions = SinusoidalPositions(config.max_target_positions, config.d_model, config.pad_token_id)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))

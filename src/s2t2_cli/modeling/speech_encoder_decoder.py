@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from s2t2_cli.checkpoint import Checkpoint, load_weights, read_tensors, resolve_checkpoint, save_weights
 from s2t2_cli.configuration import GenerationConfig, SpeechEncoderDecoderConfig
 from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation import GenerationOutput, generate
@@ -83,21 +84,19 @@ class SpeechEncoderDecoderModel(nn.Module):
     @classmethod
     def from_pretrained(
         cls,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | Checkpoint,
         *,
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         dtype: torch.dtype | None = None,
     ) -> Self:
-        """Load a checkpoint from a folder or a hub id, in evaluation mode, on the CPU, weights memory-mapped.
+        """Load a folder, a hub id or a resolved checkpoint, in evaluation mode, on the CPU, weights memory-mapped.
 
         `dtype` converts the weights; None keeps what the file holds. Where a file holds both the output layer and
         the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models are untied
         although the decoder's configuration claims otherwise. Raises ModelError.
         """
-        from s2t2_cli.checkpoint import load_weights, read_tensors, resolve_checkpoint
-
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
@@ -125,8 +124,6 @@ class SpeechEncoderDecoderModel(nn.Module):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json`, `generation_config.json` and `model.safetensors`, which the reference can load too."""
-        from s2t2_cli.checkpoint import save_weights
-
         self.config.save_pretrained(folder)
         self.generation_config.save_pretrained(folder)
         save_weights(self, Path(folder))
