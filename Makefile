@@ -42,6 +42,11 @@ parity-full: $(INSTALLED) $(ORACLE)
 bench: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/bench_translate.py
 
+# The optional resampler imports only beside the torch it was built with: several GB, in an environment of its own.
+test-torchaudio: $(TORCHAUDIO)
+	.venv-torchaudio/bin/python -c 'import torchaudio.functional'
+	.venv-torchaudio/bin/python -m pytest -q tests/with_torchaudio tests/test_audio_*.py
+
 # Records anew what the reference says about the cases that the tests hold.
 golden: $(ORACLE)
 	.venv-oracle/bin/python scripts/make_miniature.py
@@ -59,4 +64,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(ORACLE):
 	$(PYTHON) -m venv .venv-oracle
 	.venv-oracle/bin/pip install --quiet torch==2.13.0 transformers==4.40.2
+	@touch $@
+
+$(TORCHAUDIO): pyproject.toml
+	$(PYTHON) -m venv .venv-torchaudio
+	.venv-torchaudio/bin/pip install --quiet --editable '.[torchaudio,dev]'
 	@touch $@

@@ -77,7 +77,7 @@ def may_be_several(named: Sequence[str]) -> bool:
 
 
 def is_url(name: str) -> bool:
-    """Whether `name` is an address that audio fetches."""
+    """Whether `name` is an address that audio fetches (`http:talk.wav` is a file)."""
     return name.lower().startswith(("http://", "https://"))
 
 

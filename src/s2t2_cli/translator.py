@@ -25,7 +25,7 @@ from s2t2_cli.configuration import GenerationConfig
 from s2t2_cli.errors import InputError, TranslationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation.hypotheses import Hypothesis
-from s2t2_cli.inputs import Source
+from s2t2_cli.inputs import STDIN, Source
 from s2t2_cli.modeling.speech_encoder_decoder import SpeechEncoderDecoderModel
 from s2t2_cli.records import Alternative, TranslationResult
 from s2t2_cli.text import Detokenizer
@@ -209,7 +209,12 @@ class Translator:
         if source.error is not None:
             return _failed(source, source.error)
         try:
-            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=source.name)
+            audio = load_audio(
+                source.media,
+                sampling_rate=sampling_rate,
+                backend=self._audio_backend,
+                name="standard input" if source.name == STDIN else source.name,
+            )
         except InputError as error:
             return _failed(source, error)
         if "silent" in audio.warnings:

@@ -25,6 +25,7 @@ from typing import IO, Any
 from s2t2_cli import __version__
 from s2t2_cli.audio.reading import SPOOL_BYTES
 from s2t2_cli.errors import DownloadError, InputReadError, S2T2Error, UsageError
+from s2t2_cli.inputs import is_url
 
 TIMEOUT_SECONDS = 30.0
 """How long a server may take to connect, or be silent, before it counts as stalled.
@@ -39,11 +40,6 @@ MAX_BYTES = 16 * 2**30
 """More than a day of CD audio is a mistake, or malice."""
 
 _CHUNK_BYTES = 2**16
-
-
-def is_url(name: str) -> bool:
-    """Whether `name` is an address that `fetch` takes (`http:talk.wav` is a file)."""
-    return name.lower().startswith(("http://", "https://"))
 
 
 def without_credentials(name: str) -> str:

@@ -18,11 +18,12 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from s2t2_cli.audio.fetching import fetch, is_url
+from s2t2_cli.audio.fetching import fetch
 from s2t2_cli.audio.reading import Reader, open_reader
 from s2t2_cli.audio.resampling import MAX_RATE, MIN_RATE, SAMPLING_RATE
 from s2t2_cli.errors import InputNotFoundError, InputReadError, InvalidAudioError
 from s2t2_cli.escaping import one_line
+from s2t2_cli.inputs import is_url
 
 if TYPE_CHECKING:
     import torch

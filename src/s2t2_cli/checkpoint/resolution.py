@@ -59,9 +59,10 @@ def resolve_checkpoint(
 ) -> Checkpoint:
     """Find the checkpoint `model` names, downloading what is needed of it into the hub's cache.
 
-    An existing folder wins over a hub id of the same name; a Checkpoint is returned as it is. `revision` is a branch, tag or commit of the hub,
-    `cache_dir` replaces the hub's cache folder, `local_files_only` rules the network out, as HF_HUB_OFFLINE=1
-    does. `weights=False` looks for the small files alone, which is enough for a tokenizer or a processor.
+    An existing folder wins over a hub id of the same name; a Checkpoint is returned as it is. `revision` is a
+    branch, tag or commit of the hub, `cache_dir` replaces the hub's cache folder, `local_files_only` rules the
+    network out, as HF_HUB_OFFLINE=1 does. `weights=False` looks for the small files alone, which is enough for a
+    tokenizer or a processor.
 
     Raises ModelNotFoundError, HubUnreachableError, CheckpointError (an index without its shards).
     """
