@@ -209,12 +209,8 @@ class Translator:
         if source.error is not None:
             return _failed(source, source.error)
         try:
-            audio = load_audio(
-                source.media,
-                sampling_rate=sampling_rate,
-                backend=self._audio_backend,
-                name="standard input" if source.name == STDIN else source.name,
-            )
+            name = "standard input" if source.name == STDIN else source.name
+            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=name)
         except InputError as error:
             return _failed(source, error)
         if "silent" in audio.warnings:
