@@ -37,6 +37,9 @@ class Bigrams:
             vocab_size=tables.shape[1], d_model=4, decoder_layers=1, decoder_attention_heads=1
         )
 
+    def new_cache(self) -> DecoderCache:
+        return DecoderCache(layers=1)
+
     def __call__(self, input_ids: Tensor, *, encoder_hidden_states: Tensor | None, past_key_values: DecoderCache,
                  **rest: Any) -> Logits:  # fmt: skip
         if encoder_hidden_states is not None:
@@ -149,18 +152,16 @@ def test_finished_utterances_cost_nothing() -> None:
     tables = torch.zeros(3, VOCABULARY, VOCABULARY)
     tables[0, :, END] = 50.0  # ends at once
     tables[1:, :, 4] = 50.0  # never ends
-    decoder = Bigrams(tables)
     rows: list[int] = []
-    plain = decoder.__call__
 
-    def counting(input_ids: Tensor, **rest: Any) -> Logits:
-        rows.append(input_ids.shape[0])
-        return plain(input_ids, **rest)
+    class Counted(Bigrams):
+        def __call__(self, input_ids: Tensor, **rest: Any) -> Logits:
+            rows.append(input_ids.shape[0])
+            return super().__call__(input_ids, **rest)
 
     states = torch.arange(3, dtype=torch.float32)[:, None, None]
     settings = GenerationConfig(num_beams=1, max_length=4, eos_token_id=END, decoder_start_token_id=START)
-    counted = type("Counted", (), {"config": decoder.config, "__call__": lambda self, *a, **k: counting(*a, **k)})()
-    generate(counted, states, None, settings)
+    generate(Counted(tables), states, None, settings)
     assert rows == [3, 2, 2]
 
 

@@ -5,13 +5,22 @@ Knows: the decoder, its cache, which rows belong to which utterance. Does not kn
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from s2t2_cli.configuration import Speech2Text2Config
-from s2t2_cli.modeling.cache import DecoderCache
+
+
+class Cache(Protocol):
+    """What a decoder keeps between steps, as far as the search moves it about."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """Let row i continue what row `rows[i]` held; `rows` may be fewer than before."""
+
+    def keep_utterances(self, utterances: Tensor) -> None:
+        """Drop what belongs to all but the named utterances."""
 
 
 class DecoderOutput(Protocol):
@@ -21,10 +30,13 @@ class DecoderOutput(Protocol):
 
 
 class Decoder(Protocol):
-    """What the search needs of a decoder: its sizes, and this call."""
+    """What the search needs of a decoder: its sizes, a cache, and this call."""
 
     @property
     def config(self) -> Speech2Text2Config: ...
+
+    def new_cache(self) -> Cache:
+        """An empty cache for one search."""
 
     def __call__(
         self,
@@ -32,7 +44,7 @@ class Decoder(Protocol):
         *,
         encoder_hidden_states: Tensor | None,
         encoder_attention_mask: Tensor | None,
-        past_key_values: DecoderCache,
+        past_key_values: Any,
     ) -> DecoderOutput: ...
 
 
@@ -46,7 +58,7 @@ class Stepper:
 
     def __init__(self, decoder: Decoder, states: Tensor, mask: Tensor | None) -> None:
         self._decoder = decoder
-        self._cache = DecoderCache(decoder.config.decoder_layers)
+        self._cache = decoder.new_cache()
         self._states: Tensor | None = states
         self._mask = mask
 

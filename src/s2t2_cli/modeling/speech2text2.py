@@ -230,6 +230,10 @@ class Speech2Text2ForCausalLM(nn.Module):
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.apply(lambda module: initialise_linear(module, config.init_std))
 
+    def new_cache(self) -> DecoderCache:
+        """An empty cache, to be passed as `past_key_values`."""
+        return DecoderCache(self.config.decoder_layers)
+
     def forward(
         self,
         input_ids: Tensor,
@@ -256,7 +260,7 @@ class Speech2Text2ForCausalLM(nn.Module):
             # A cache is written in place, which would spoil what the backward pass needs.
             use_cache = self.config.use_cache and not torch.is_grad_enabled()
         if cache is None and use_cache:
-            cache = DecoderCache(self.config.decoder_layers)
+            cache = self.new_cache()
         memory = None
         if encoder_hidden_states is not None or (cache is not None and cache.cross(0) is not None):
             mask = encoder_attention_mask
