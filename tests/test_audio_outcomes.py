@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import random
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -296,3 +298,21 @@ def test_audio_is_a_value() -> None:
     audio = Audio(np.zeros(8_000, np.float32), ("silent",))
     assert audio.duration == 0.5
     assert audio.warnings == ("silent",)
+
+
+def test_noise_without_end_is_given_up() -> None:
+    """FFmpeg would look for the beginning of an MP3 in it for ever."""
+
+    class Noise(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = (RAMP * (len(buffer) // len(RAMP) + 1))[: len(buffer)]
+            return len(buffer)
+
+    with pytest.raises(AudioDecodeError, match="is not audio"):
+        load_audio(Noise())
+
+
+RAMP = bytes(range(256))

@@ -16,6 +16,7 @@ import torch
 from s2t2_cli import Speech2Text2Processor, SpeechEncoderDecoderModel, TranslationResult, Translator
 from s2t2_cli.audio import load_audio
 from s2t2_cli.errors import (
+    AudioTooLongError,
     AudioTooShortError,
     ConfigurationError,
     InputNotFoundError,
@@ -136,6 +137,35 @@ def test_a_bad_input_is_a_result_and_the_others_go_on(
 def test_silence_gives_no_words(translator: Translator) -> None:
     result = one(translator.translate(np.zeros(16_000, np.float32), sampling_rate=16_000))
     assert (result.status, result.text, result.score, result.warnings) == ("ok", "", None, ("no_speech",))
+
+
+def test_text_cut_off_at_the_length_limit_is_marked(translator: Translator, clip: Path) -> None:
+    result = one(translator.translate(clip, max_new_tokens=2))
+    assert (len(result.tokens), result.warnings) == (2, ("length_limit",))
+    assert one(translator.translate(clip)).warnings == ()
+
+
+def test_an_endless_recording_is_given_up(translator: Translator) -> None:
+    class Endless(io.RawIOBase):
+        """A pipe that never ends: a WAV header, then noise."""
+
+        def __init__(self) -> None:
+            self.head = (
+                b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data\xff\xff\xff\xff"
+            )
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.head = self.head or bytes(range(256)) * 256
+            size = min(len(self.head), len(buffer))
+            buffer[:size], self.head = self.head[:size], self.head[size:]
+            return size
+
+    result = one(translator.translate(Endless()))
+    assert isinstance(result.error, AudioTooLongError)
+    assert "longer than 10 minutes" in str(result.error)
 
 
 def test_results_are_lazy(translator: Translator, samples: np.ndarray) -> None:

@@ -17,6 +17,7 @@
     │   ├── NoAudioStreamError        a media file without sound
     │   ├── InvalidAudioError         samples or rates no model can take (NaN, wrong shape)
     │   ├── AudioTooShortError        less than one encoder frame
+    │   ├── AudioTooLongError         more than can be translated in one piece
     │   └── TranslationError          the model failed on this input (out of memory, say)
     └── OutputError               results cannot be written                  (exit status 1)
 
@@ -99,6 +100,10 @@ class InvalidAudioError(InputError, ValueError):
 
 class AudioTooShortError(InputError, ValueError):
     """Fewer samples than one encoder frame needs."""
+
+
+class AudioTooLongError(InputError, ValueError):
+    """More audio than can be translated in one piece."""
 
 
 class TranslationError(InputError):

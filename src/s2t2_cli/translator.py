@@ -16,13 +16,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, load_audio
+from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, stream_audio
 from s2t2_cli.batching import in_order, length_batches, read_ahead
 from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.configuration import GenerationConfig
-from s2t2_cli.errors import InputError, TranslationError, UsageError
+from s2t2_cli.errors import AudioTooLongError, InputError, TranslationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation.hypotheses import Hypothesis
 from s2t2_cli.inputs import STDIN, Source
@@ -32,6 +34,9 @@ from s2t2_cli.text import Detokenizer
 from s2t2_cli.tokenization import Speech2Text2Tokenizer
 
 logger = logging.getLogger(__name__)
+
+# Attention is quadratic in length and the models stop at 200 tokens: much less than this already loses text.
+_LONGEST_SECONDS = 600
 
 # Audio in one batch. On a CPU larger batches gain nothing in the encoder and cost padding; a GPU wants to be full.
 _BATCH_SECONDS = {"cpu": 40.0, "mps": 120.0, "cuda": 600.0}
@@ -209,13 +214,29 @@ class Translator:
         if source.error is not None:
             return _failed(source, source.error)
         try:
-            name = "standard input" if source.name == STDIN else source.name
-            audio = load_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=name)
-        except InputError as error:
-            return _failed(source, error)
+            audio = self._read(source, sampling_rate)
+        except (InputError, MemoryError) as error:
+            return _failed(source, _input_error(error))
         if "silent" in audio.warnings:
-            return self._result(source, audio, [], None, warnings=("no_speech",))
+            return self._result(source, audio, [], None)
         return _Clip(source, audio)
+
+    def _read(self, source: Source, sampling_rate: int | None) -> Audio:
+        """The whole recording; one that goes on for too long is given up before it fills the memory."""
+        name = "standard input" if source.name == STDIN else source.name
+        blocks: list[NDArray[np.float32]] = []
+        samples = 0
+        stream = stream_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=name)
+        with closing(stream):
+            for block in stream:
+                blocks.append(block)
+                samples += len(block)
+                if samples > _LONGEST_SECONDS * SAMPLING_RATE:
+                    raise AudioTooLongError(
+                        f"{stream.name} is longer than {_LONGEST_SECONDS // 60} minutes; the model reads sentences, "
+                        "so cut the recording into pieces first"
+                    )
+        return Audio(np.concatenate(blocks), stream.warnings)
 
     def _translate_batch(
         self, clips: list[_Clip], settings: GenerationConfig, detokenizer: Detokenizer | None
@@ -224,7 +245,7 @@ class Translator:
             hypotheses = self._search(clips, settings)
         except (RuntimeError, MemoryError, InputError) as error:
             if len(clips) == 1:
-                return [_failed(clips[0].source, _translation_error(error), clips[0].audio.duration)]
+                return [_failed(clips[0].source, _input_error(error), clips[0].audio.duration)]
             # Out of memory, mostly: halves may fit, and a clip that fails by itself must not take others with it.
             logger.warning("a batch of %d clips failed (%s); trying it in halves", len(clips), _first_line(error))
             half = len(clips) // 2
@@ -258,8 +279,6 @@ class Translator:
         audio: Audio,
         hypotheses: list[Hypothesis],
         detokenizer: Detokenizer | None,
-        *,
-        warnings: tuple[str, ...] = (),
     ) -> TranslationResult:
         found = [self._alternative(one, detokenizer) for one in hypotheses]
         best = found[0] if found else Alternative("", "", float("nan"))
@@ -273,7 +292,7 @@ class Translator:
             score=best.score if found else None,
             tokens=best.tokens,
             alternatives=tuple(found[1:]),
-            warnings=warnings + tuple(one for one in audio.warnings if one != "silent"),
+            warnings=_warnings(audio, hypotheses),
             fields=source.fields,
         )
 
@@ -304,11 +323,19 @@ def _seconds(item: _Clip | TranslationResult) -> float:
     return item.audio.duration if isinstance(item, _Clip) else 0.0
 
 
+def _warnings(audio: Audio, hypotheses: list[Hypothesis]) -> tuple[str, ...]:
+    """What the user should know of a result: about the recording, and whether the length limit cut the text off."""
+    found = ["no_speech" if one == "silent" else one for one in audio.warnings]
+    if hypotheses and hypotheses[0].end is None:
+        found.append("length_limit")
+    return tuple(found)
+
+
 def _failed(source: Source, error: InputError, duration: float | None = None) -> TranslationResult:
     return TranslationResult(source.name, "error", duration=duration, error=error, fields=source.fields)
 
 
-def _translation_error(error: Exception) -> InputError:
+def _input_error(error: Exception) -> InputError:
     if isinstance(error, InputError):
         return error
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "memory" in str(error):

@@ -61,6 +61,7 @@ def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[Audio
                 continue
             for frame in frames:
                 if frame.samples and frame.sample_rate > 0:
+                    reader.bore_fruit()
                     progress.decoded(frame)
                     yield frame
             if packet is not None and packet.is_corrupt:

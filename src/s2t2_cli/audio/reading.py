@@ -22,6 +22,9 @@ SPOOL_BYTES = 16 * 2**20
 
 _COPY_BYTES = 2**18
 
+# More than the pictures of any sound lie between two pieces of it. FFmpeg looks for a beginning in noise without end.
+_FRUITLESS_BYTES = 2**28
+
 
 class Reader:
     """A binary file object made safe to hand to PyAV.
@@ -45,6 +48,7 @@ class Reader:
         self._start = 0
         self._position = 0
         self._end = 0
+        self._fruitless = 0
         self._tail = b""
         self._seekable = False
         try:
@@ -66,6 +70,10 @@ class Reader:
     def tail(self) -> bytes:
         """The bytes before `received`, up to `TAIL_BYTES` of them."""
         return self._tail
+
+    def bore_fruit(self) -> None:
+        """What was read so far gave samples; without that, the file ends after 256 MiB."""
+        self._fruitless = 0
 
     def raise_pending(self) -> None:
         """Raise what went wrong in `read` or `seek` since the last call."""
@@ -91,7 +99,7 @@ class Reader:
     # What PyAV calls.
 
     def read(self, size: int) -> bytes:
-        if self._problem is not None:
+        if self._problem is not None or self._fruitless > _FRUITLESS_BYTES:
             return b""
         try:
             if not self._waiting:
@@ -150,6 +158,7 @@ class Reader:
         elif self._position > self._end:
             self._tail = piece[-TAIL_BYTES:]
         self._position += len(piece)
+        self._fruitless += len(piece)
         self._end = max(self._end, self._position)
 
     def _read_error(self, problem: Exception) -> InputReadError:

@@ -23,6 +23,7 @@ _WARNINGS = {
     "truncated": "the recording breaks off before its end",
     "decode_errors": "parts of the recording could not be decoded",
     "no_speech": "the recording is silent",
+    "length_limit": "the translation was cut off at the length limit; cut the recording into sentences",
 }
 
 

@@ -7,10 +7,13 @@ Activations are channels-last, (positions, channels), so that a window of consec
 row of memory: a strided convolution is then a matrix product on a strided view, with no copy of the windows, and
 the layer norm runs along the contiguous axis. The utterances of a batch lie end to end in one long signal, each
 starting at a multiple of the total stride, so every layer treats the batch as one signal; the few positions whose
-windows reach over an utterance's end are computed and never read.
+windows reach over an utterance's end are computed and never read. The signal goes through in stretches: each frame
+depends on 25 ms only, a stretch's activations fit the processor's cache, and memory does not grow with the audio.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,25 +42,18 @@ class ConvLayer(nn.Module):
         # (out, in, kernel) -> (out, kernel * in): the order in which a window's values lie in memory
         self._taps = DerivedWeight(lambda weight: weight.permute(0, 2, 1).reshape(weight.shape[0], -1).contiguous())
 
-    def forward(self, signal: Tensor, starts: list[int], length: int) -> Tensor:
-        """(positions, channels in) -> (positions out, channels out).
+    def forward(self, signal: Tensor) -> Tensor:
+        """(positions, channels in) -> (positions out, channels out), normalised position by position."""
+        return self.activation(self.layer_norm(self.convolve(signal)))
 
-        `starts` and `length` say where the utterances' own outputs lie, for the one norm that looks along time.
-        """
-        states = self._convolve(signal)
-        if isinstance(self.layer_norm, nn.GroupNorm):
-            rows = torch.cat([states[start : start + length] for start in starts]).view(len(starts), length, -1)
-            rows = self.layer_norm(rows.transpose(1, 2)).transpose(1, 2)
-            states = states.clone()
-            for start, row in zip(starts, rows, strict=True):
-                states[start : start + length] = row
-        else:
-            states = self.layer_norm(states)
-        return self.activation(states)
+    def output_length(self, length: int) -> int:
+        """Positions that come of `length` positions."""
+        return (length - self.kernel) // self.stride + 1
 
-    def _convolve(self, signal: Tensor) -> Tensor:
+    def convolve(self, signal: Tensor) -> Tensor:
+        """(positions, channels in) -> (positions out, channels out), the convolution alone."""
         positions, channels = signal.shape
-        outputs = (positions - self.kernel) // self.stride + 1
+        outputs = self.output_length(positions)
         weight = self._taps(self.conv.weight)
         if channels == 1:
             # Windows of a few samples: copying them is cheaper than products with five columns.
@@ -77,6 +73,10 @@ class ConvLayer(nn.Module):
         return result
 
 
+# Frames that go through all layers together: 2.6 s of audio, 16 MiB of activations at the first layer.
+_STRETCH_FRAMES = 128
+
+
 class FeatureEncoder(nn.Module):
     """The stack of convolutions (`feature_extractor` in the checkpoints)."""
 
@@ -88,11 +88,38 @@ class FeatureEncoder(nn.Module):
     def forward(self, input_values: Tensor) -> Tensor:
         """(batch, samples) -> (batch, frames, channels); frames = `config.frames(samples)`, which must be above 0."""
         batch, samples = input_values.shape
-        pitch = -(-samples // self.config.hop_samples) * self.config.hop_samples
-        states = F.pad(input_values, (0, pitch - samples)).reshape(-1, 1)
-        geometry = zip(self.conv_layers, self.config.conv_kernel, self.config.conv_stride, strict=True)
-        for layer, kernel, stride in geometry:
-            samples = (samples - kernel) // stride + 1
-            pitch //= stride
-            states = layer(states, [one * pitch for one in range(batch)], samples)
-        return torch.stack([states[one * pitch : one * pitch + samples] for one in range(batch)])
+        hop = self.config.hop_samples
+        pitch = -(-samples // hop)  # frames from one utterance's start to the next one's
+        signal = F.pad(input_values, (0, pitch * hop - samples)).reshape(-1, 1)
+        if self.config.feat_extract_norm == "group":
+            states = self._normalised_over_time(signal, batch, samples)
+        else:
+            states = self._in_stretches(signal)
+        frames = self.config.frames(samples)
+        return torch.stack([states[one * pitch : one * pitch + frames] for one in range(batch)])
+
+    def _in_stretches(self, signal: Tensor) -> Tensor:
+        hop, field = self.config.hop_samples, self.config.minimum_samples
+        total = self.config.frames(signal.shape[0])
+        stretches = []
+        for first in range(0, total, _STRETCH_FRAMES):
+            last = min(first + _STRETCH_FRAMES, total) - 1
+            states = signal[first * hop : last * hop + field]
+            for layer in self.conv_layers:
+                states = layer(states)
+            stretches.append(states)
+        return torch.cat(stretches)
+
+    def _normalised_over_time(self, signal: Tensor, batch: int, samples: int) -> Tensor:
+        """All at once: the GroupNorm of the first layer looks at the whole of each utterance."""
+        first, *others = cast("list[ConvLayer]", list(self.conv_layers))
+        stride, length = self.config.conv_stride[0], first.output_length(samples)
+        pitch = signal.shape[0] // batch // stride
+        states = first.convolve(signal)
+        rows = torch.stack([states[one * pitch : one * pitch + length] for one in range(batch)])
+        rows = first.layer_norm(rows.transpose(1, 2)).transpose(1, 2)
+        # What lies between the utterances is never read, but the next ones' starts must stay where they are.
+        states = first.activation(F.pad(rows, (0, 0, 0, pitch - length)).reshape(batch * pitch, -1))
+        for layer in others:
+            states = layer(states)
+        return states
