@@ -33,7 +33,8 @@ TOLERANCE = 1e-4
 
 def clip_files() -> list[Path]:
     """Real recordings of different lengths that lie in the repository."""
-    return sorted((ROOT / "tests" / "data").glob("*.wav"), key=lambda one: one.stat().st_size)
+    files = [*(ROOT / "tests" / "data").glob("*.wav"), *(ROOT / "src" / "s2t2_cli" / "data").glob("*.wav")]
+    return sorted(files, key=lambda one: one.stat().st_size)
 
 
 def ask_oracle(request: dict[str, Any], folder: Path) -> None:
@@ -98,7 +99,7 @@ def difference(states: torch.Tensor, wanted: np.ndarray, encoded: Any) -> float:
 def passes(found: dict[str, Any]) -> bool:
     """Whether a case meets the promise."""
     near = found["score"] <= TOLERANCE and found["encoder"] <= TOLERANCE and found["logits"] <= 10 * TOLERANCE
-    return near and found["same"] == found["sequences"]
+    return near and found["same"] == found["sequences"] > 0
 
 
 def main() -> None:

@@ -264,3 +264,16 @@ class TestStandardInput:
             monkeypatch.setattr(sys, "stdin", stdin)
             outcome = s2t2("translate", "--manifest", "-", "--model", tiny_checkpoint)
         assert outcome.out == f"rec/a.wav\t{text}\n"
+
+
+def test_of_translations_cut_off_one_is_named_and_all_are_counted(
+    s2t2: Here, folder: Path, tiny_checkpoint: Path
+) -> None:
+    outcome = s2t2(
+        "translate", "rec/a.wav", "rec/b.wav", "rec/a.wav", "--max-new-tokens", "2", "--model", tiny_checkpoint
+    )
+    assert outcome.status == 0
+    assert [line.split(": ", 1)[1] for line in outcome.messages[:2]] == [
+        "rec/a.wav: warning: the translation was cut off at the length limit; cut the recording into sentences",
+        "warning: 3 translations in all were cut off at the length limit",
+    ]

@@ -58,6 +58,8 @@ class Tally:
 
     done: Load = field(default_factory=Load)
     failed: int = 0
+    cut_off: int = 0
+    """How many translations the length limit cut off."""
     audio_seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
     whole: Load | None = None
@@ -67,6 +69,7 @@ class Tally:
         """One more is done."""
         self.done.add(source)
         self.failed += result.error is not None
+        self.cut_off += "length_limit" in result.warnings
         self.audio_seconds += result.duration or 0.0
 
     def restart(self) -> None:

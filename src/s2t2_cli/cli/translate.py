@@ -143,6 +143,8 @@ def translate(
     if not quiet:
         for folder in request.empty_folders:
             say(f"warning: no audio or video files in {folder}")
+        if tally.cut_off > 1:
+            say(f"warning: {tally.cut_off} translations in all were cut off at the length limit")
         if tally.done.sources > 1 and (display.is_live or tally.failed):
             say(tally.summary())
     if tally.failed:

@@ -82,6 +82,8 @@ def take(
                 show_traceback(result.error)
             elif warns:
                 for warning in result.warnings:
+                    if warning == "length_limit" and tally.cut_off > 1:
+                        continue  # mostly the same reason for all: one is named, all are counted at the end
                     display.say(_about(result.audio_filepath, f"warning: {_WARNINGS.get(warning, warning)}"))
     except OutputError as error:
         raise OutputError(f"{error}; {tally.how_far()} had been written before") from error
