@@ -82,12 +82,7 @@ class DecoderCache:
     def reorder(self, rows: Tensor) -> None:
         """Let row i continue what row `rows[i]` held; `rows` may be fewer than before."""
         if self._own is not None:
-            kept = self._own[:, :, :, :, : self.length].index_select(2, rows)
-            if rows.shape[0] == self._own.shape[2]:
-                self._own[:, :, :, :, : self.length] = kept
-            else:
-                room = kept.new_empty((*kept.shape[:4], self._own.shape[4] - self.length, kept.shape[5]))
-                self._own = torch.cat([kept, room], dim=4)
+            self._own = self._own.index_select(2, rows)
 
     def keep_utterances(self, utterances: Tensor) -> None:
         """Drop the encoder's keys and values of all but the named utterances."""
