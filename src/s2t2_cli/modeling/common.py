@@ -68,23 +68,6 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-# Up to so many rows MKL multiplies a decoder's weights faster from the left, up to twice with two threads.
-_FEW_ROWS = 8
-
-
-class DecoderLinear(nn.Linear):
-    """`nn.Linear`, quick for the few rows of a decoder step: one for each running hypothesis."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(…, in_features) -> (…, out_features)."""
-        rows = input.numel() // self.in_features
-        if not 1 < rows <= _FEW_ROWS or torch.is_grad_enabled() or input.device.type != "cpu":
-            return F.linear(input, self.weight, self.bias)
-        columns = input.reshape(rows, self.in_features).t()
-        result = self.weight @ columns if self.bias is None else torch.addmm(self.bias[:, None], self.weight, columns)
-        return result.t().contiguous().view(*input.shape[:-1], self.out_features)
-
-
 @dataclass
 class ModelOutput:
     """Named tensors, also reachable by name (`output["logits"]`) or, None left out, by position (`output[0]`)."""

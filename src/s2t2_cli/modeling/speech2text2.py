@@ -18,7 +18,6 @@ from s2t2_cli.configuration import Speech2Text2Config
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import (
     ACTIVATION_FUNCTIONS,
-    DecoderLinear,
     ModelOutput,
     initialise_linear,
     merge_heads,
@@ -76,8 +75,8 @@ class DecoderAttention(nn.Module):
         super().__init__()
         width = config.d_model
         self.heads, self.dropout = config.decoder_attention_heads, config.attention_dropout
-        self.k_proj, self.v_proj, self.q_proj = (DecoderLinear(width, width) for _ in range(3))
-        self.out_proj = DecoderLinear(width, width)
+        self.k_proj, self.v_proj, self.q_proj = (nn.Linear(width, width) for _ in range(3))
+        self.out_proj = nn.Linear(width, width)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, length, d_model) -> keys and values (batch, heads, length, head_dim)."""
@@ -107,8 +106,8 @@ class DecoderLayer(nn.Module):
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.encoder_attn = DecoderAttention(config)
         self.encoder_attn_layer_norm = nn.LayerNorm(width)
-        self.fc1 = DecoderLinear(width, config.decoder_ffn_dim)
-        self.fc2 = DecoderLinear(config.decoder_ffn_dim, width)
+        self.fc1 = nn.Linear(width, config.decoder_ffn_dim)
+        self.fc2 = nn.Linear(config.decoder_ffn_dim, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(
@@ -228,7 +227,7 @@ class Speech2Text2ForCausalLM(nn.Module):
         super().__init__()
         self.config = config
         self.model = Speech2Text2Model(config)
-        self.lm_head = DecoderLinear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.apply(lambda module: initialise_linear(module, config.init_std))
 
     def new_cache(self) -> DecoderCache:
