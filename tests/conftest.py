@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from s2t2_cli.selftest import bundled_clip, miniature_checkpoint
 # Parallel maths on tiny tensors is slower than one thread, and subprocesses inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+# A background job of a script has interrupts ignored, and processes the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run; how long one takes decides nothing.
 settings.register_profile(

@@ -284,6 +284,8 @@ def reader_of(pipe: str) -> Iterator[int]:
     def is_read() -> bool:
         try:
             opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            # A signal between opening and reading is noticed only after the read, which never ends here.
+            time.sleep(0.3)
         except OSError:  # ENXIO: nobody reads it yet
             return False
         return True

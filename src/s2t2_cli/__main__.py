@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 
 
 def main() -> None:
@@ -14,7 +17,15 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from s2t2_cli.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    if threading.active_count() > 1:
+        # A thread that reads ahead may sit inside FFmpeg or wait for a pipe for ever; taking the interpreter down
+        # around it can abort the process. Results are written unbuffered, so nothing is lost.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
