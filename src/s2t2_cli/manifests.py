@@ -1,6 +1,7 @@
 """Manifests: a row a recording, as JSON lines or TSV, read as a stream.
 
-Knows: the two formats, what a row must hold, where a row's recording lies. Does not know: what becomes of it.
+Knows: the two formats, what a row must hold, where a row's recording lies. Does not know: what becomes of it, how
+others write their TSVs (commonvoice).
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from s2t2_cli.commonvoice import CLIPS, in_clips, is_common_voice, our_columns, split_line
 from s2t2_cli.errors import InputReadError, ManifestError, UsageError
 from s2t2_cli.escaping import unescape_cell
 from s2t2_cli.inputs import STDIN, Source, file_source, is_url, url_source
@@ -26,74 +29,93 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one line of a manifest says, `audio_filepath` among it; with `error` set, as much as could be read."""
+
+    number: int
+    """Of its line, from 1."""
+    fields: Mapping[str, Any]
+    error: ManifestError | None = None
+
+
 class Manifest:
     """A manifest known to be readable; each iteration over it yields a source a row, in order.
 
     JSON lines hold one object a line. TSV starts with a header row and escapes as linear TSV does. Both name
-    the recording in `audio_filepath`, relative to the manifest's folder (to the current one for a pipe);
-    whatever else a row says is passed through. A broken row becomes a source called `manifest:line` with a
-    `ManifestError`, and the others go on. Only the row at hand is held in memory.
+    the recording in `audio_filepath`, relative to `audio_dir`, by default the manifest's folder (the current one
+    for a pipe); whatever else a row says is passed through. The TSVs of CoVoST 2 and Common Voice are read as they
+    are: `path` becomes `audio_filepath`, below the folder `clips` beside the TSV if there is one, `sentence` becomes
+    `transcript` and `translation` becomes `text`. A broken row becomes a source called `manifest:line` with a
+    `ManifestError`, and the others go on. Only the row at hand is held in memory. What was read from a pipe
+    already can be handed over as `content`.
 
     Raises `UsageError` where no row can be read: no such file, not a manifest, no column `audio_filepath`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, audio_dir: Path | None = None, content: BinaryIO | None = None) -> None:
         self.name = name
         self._shown = "standard input" if name == STDIN else name
-        stream = _open(name, self._shown)
+        stream = content or _open(name, self._shown)
         lines = _numbered_lines(stream, ours=name != STDIN)
         try:
-            self.repeatable = name != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            self.repeatable = content is None and name != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
             head = next(lines, None)
         except OSError as problem:
             raise UsageError(f"cannot read the manifest {self._shown} ({problem.strerror})") from problem
         if self.repeatable:
             lines.close()
-        self._folder = Path(name).parent if self.repeatable else Path()
         # What comes through a pipe comes once: the line looked at is put back in front of the rest.
         self._waiting = None if self.repeatable else chain([head] if head else [], lines)
         self._is_tsv = head is not None and self._looks_like_tsv(head[1])
-        self._columns = self._header(head[1]) if head is not None and self._is_tsv else []
+        self._folder = audio_dir or (Path(name).parent if self.repeatable else Path())
+        self._columns: list[str] = []
+        self._is_common_voice = False
+        if head is not None and self._is_tsv:
+            self._read_header(head[1])
+        self._has_clips = self._is_common_voice and audio_dir is None and (self._folder / CLIPS).is_dir()
 
     def __iter__(self) -> Iterator[Source]:
+        return map(self._source, self.rows())
+
+    def rows(self) -> Iterator[Row]:
+        """The rows alone, in order; whether their recordings are there is not looked at."""
         try:
             if self._waiting is not None:
-                yield from self._sources(self._waiting)
+                yield from self._rows(self._waiting)
             else:
-                yield from self._sources(_numbered_lines(Path(self.name).open("rb"), ours=True))  # noqa: SIM115
+                yield from self._rows(_numbered_lines(Path(self.name).open("rb"), ours=True))  # noqa: SIM115
         except OSError as problem:
             raise InputReadError(f"cannot read on in the manifest {self._shown} ({problem.strerror})") from problem
 
-    def _sources(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[Source]:
+    def _rows(self, lines: Iterator[tuple[int, bytes]]) -> Iterator[Row]:
         parse: Callable[[str], Mapping[str, Any]] = self._tsv_row if self._is_tsv else _json_row
         if self._is_tsv:
             next(lines, None)
         for number, line in lines:
-            row: Mapping[str, Any] = {}
+            fields: Mapping[str, Any] = {}
+            error = None
             try:
-                row = parse(line.decode("utf-8", "surrogateescape"))
-                source = self._source(row, number)
+                fields = parse(line.decode("utf-8", "surrogateescape"))
+                path = fields.get(PATH_FIELD)
+                if not isinstance(path, str) or not path:
+                    raise ValueError(f"names no recording in {PATH_FIELD}")
             except ValueError as problem:
-                source = Source(
-                    name=f"{self.name}:{number}",
-                    media=Path(self.name),
-                    fields=dict(row),
-                    error=ManifestError(f"line {number} of {self._shown} {problem}"),
-                    place=f"{Path(self.name).name}.{number}",
-                )
-            yield source
+                error = ManifestError(f"line {number} of {self._shown} {problem}")
+            yield Row(number, fields, error)
 
-    def _source(self, row: Mapping[str, Any], number: int) -> Source:
-        path = row.get(PATH_FIELD)
-        if not isinstance(path, str) or not path:
-            raise ValueError(f"names no recording in {PATH_FIELD}")
-        fields = {name: value for name, value in row.items() if name != PATH_FIELD}
+    def _source(self, row: Row) -> Source:
+        if row.error is not None:
+            name, place = f"{self.name}:{row.number}", f"{Path(self.name).name}.{row.number}"
+            return Source(name, Path(self.name), None, dict(row.fields), row.error, place)
+        path = str(row.fields[PATH_FIELD])
+        fields = {name: value for name, value in row.fields.items() if name != PATH_FIELD}
         if is_url(path):
             return url_source(path, fields=fields)
         source = file_source(path, self._folder / path, place=_place(path), fields=fields)
         if source.error is None:
             return source
-        error = type(source.error)(f"{source.error}, named in line {number} of {self._shown}")
+        error = type(source.error)(f"{source.error}, named in line {row.number} of {self._shown}")
         return Source(path, source.media, None, fields, error, source.place)
 
     def _looks_like_tsv(self, head: bytes) -> bool:
@@ -104,8 +126,11 @@ class Manifest:
             raise UsageError(f"the manifest {self._shown} is one JSON list; write an object a line: jq -c '.[]'")
         return ending == ".tsv" or (ending not in _JSON_ENDINGS and not head.lstrip().startswith(b"{"))
 
-    def _header(self, head: bytes) -> list[str]:
+    def _read_header(self, head: bytes) -> None:
         columns = _cells(head.decode("utf-8", "surrogateescape"))
+        if PATH_FIELD not in columns and is_common_voice(columns):
+            self._is_common_voice = True
+            columns = our_columns(columns)
         if PATH_FIELD not in columns:
             raise UsageError(
                 f"the manifest {self._shown} has no column {PATH_FIELD}; start it with a header row"
@@ -113,13 +138,16 @@ class Manifest:
             )
         if twice := {column for column in columns if columns.count(column) > 1}:
             raise UsageError(f"the manifest {self._shown} has two columns called {min(twice)}; rename one")
-        return columns
+        self._columns = columns
 
     def _tsv_row(self, line: str) -> Mapping[str, str]:
-        cells = _cells(line)
+        cells = split_line(line) if self._is_common_voice else _cells(line)
         if len(cells) != len(self._columns):
             raise ValueError(f"has {len(cells)} columns where the header has {len(self._columns)}")
-        return dict(zip(self._columns, cells, strict=True))
+        row = dict(zip(self._columns, cells, strict=True))
+        if self._has_clips:
+            row[PATH_FIELD] = in_clips(row[PATH_FIELD])
+        return row
 
 
 def _open(name: str, shown: str) -> BinaryIO:

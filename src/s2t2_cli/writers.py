@@ -15,6 +15,7 @@ import stat
 import sys
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -149,7 +150,7 @@ class FolderWriter(Writer):
             path = self._folder / place
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write_whole(path, encode(self._layout.header + lines))
+                write_whole(path, [encode(self._layout.header + lines)])
             except OSError as problem:
                 raise OutputError(f"cannot write {path} ({problem.strerror})") from problem
 
@@ -191,16 +192,28 @@ class Places:
         return place.casefold() if _CASE_IS_IGNORED else place
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write a file that appears whole or not at all. Raises OSError."""
     passing = path.with_name(f".s2t2-{secrets.token_hex(8)}.tmp")
     try:
         with passing.open("xb") as file:
-            file.write(data)
+            file.writelines(blocks)
         passing.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             passing.unlink()
         raise
+
+
+def refuse_to_overwrite(option: str, output: Path, inputs: Iterable[str]) -> None:
+    """Raise UsageError if `output`, which `option` names, is one of the files called `inputs`."""
+    for name in inputs:
+        try:
+            is_same = output.is_file() and output.samefile(name)
+        except (OSError, ValueError):  # one of them is not there
+            continue
+        if is_same:
+            raise UsageError(f"{option} {output} would overwrite the input {name}; name another file")
 
 
 def _cannot_write(path: Path, problem: OSError | ValueError) -> str:

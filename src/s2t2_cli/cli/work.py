@@ -112,8 +112,14 @@ def list_sources(
 
 def _about(name: str, sentence: str) -> str:
     """`sentence` for the terminal, saying what it is about."""
-    if is_url(name):
-        from s2t2_cli.audio.fetching import without_credentials
-
-        name = without_credentials(name)
+    name = shown_name(name)
     return sentence if name in sentence else f"{name}: {sentence}"
+
+
+def shown_name(name: str) -> str:
+    """An input's name as it may be shown: an address without its password."""
+    if not is_url(name):
+        return name
+    from s2t2_cli.audio.fetching import without_credentials
+
+    return without_credentials(name)
