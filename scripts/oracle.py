@@ -19,12 +19,14 @@ import numpy as np
 import torch
 from transformers import (
     Speech2Text2Config,
+    Speech2Text2ForCausalLM,
     SpeechEncoderDecoderConfig,
     SpeechEncoderDecoderModel,
     Wav2Vec2Config,
     Wav2Vec2FeatureExtractor,
     logging,
 )
+from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
 from parity_cases import random_weights
 
@@ -116,6 +118,43 @@ def translate(model: SpeechEncoderDecoderModel, clips: list[np.ndarray]) -> dict
 def load(folder: Path) -> SpeechEncoderDecoderModel:
     """A checkpoint as the reference loads it; without its position table the reference makes that itself."""
     return SpeechEncoderDecoderModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
+
+
+def language_model_scores(folder: Path, ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+    """Logits (rows, length, vocabulary) and loss of a decoder that stands alone, as the reference loads it."""
+    model = Speech2Text2ForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    with torch.no_grad():
+        output = model(ids, attention_mask=mask, labels=labels)
+    return {"logits": output.logits.numpy(), "loss": float(output.loss)}
+
+
+def loss_and_gradients(
+    folder: Path, clips: list[np.ndarray], labels: torch.Tensor
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Mean cross-entropy of labels (-100: none) in evaluation mode, and its gradient by parameter, published names."""
+    model = load(folder)
+    # The composite configuration of published files names neither; the decoder's does.
+    model.config.decoder_start_token_id = model.config.decoder.decoder_start_token_id
+    model.config.pad_token_id = model.config.decoder.pad_token_id
+    batch = features(clips)
+    output = model(inputs=batch["input_values"], attention_mask=batch["attention_mask"], labels=labels)
+    output.loss.backward()
+    gradients = {
+        published_name(name): one.grad.numpy() for name, one in model.named_parameters() if one.grad is not None
+    }
+    return float(output.loss), gradients
+
+
+def masked_spans(lengths: list[int], width: int, prob: float, span: int, least: int, draws: int) -> dict[str, Any]:
+    """Of SpecAugment's masks for rows of these lengths: the share of each row that is hidden, mean, least and most."""
+    mask = torch.arange(width)[None] < torch.tensor(lengths)[:, None]
+    np.random.seed(0)
+    drawn = np.stack([
+        _compute_mask_indices((len(lengths), width), prob, span, attention_mask=mask.long(), min_masks=least)
+        for _ in range(draws)
+    ])  # fmt: skip
+    hidden = drawn.sum(-1)
+    return {"mean": hidden.mean(0).tolist(), "least": hidden.min(0).tolist(), "most": hidden.max(0).tolist()}
 
 
 def run(folder: Path, clips: list[np.ndarray], batches: list[list[int]], settings: dict[str, Any], out: Path) -> None:

@@ -223,6 +223,42 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], case: Mapping[str, Any
     return weights
 
 
+_LANGUAGE_MODEL: dict[str, Any] = {
+    **{name: value for name, value in _DECODER.items() if name not in ("max_length", "num_beams", "early_stopping")},
+    "add_cross_attention": False,
+}
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "usual": _LANGUAGE_MODEL,
+    "gelu": _LANGUAGE_MODEL | {"activation_function": "gelu"},
+    "unscaled-embedding": _LANGUAGE_MODEL | {"scale_embedding": False},
+    "four-layers-one-head": _LANGUAGE_MODEL | {"decoder_layers": 4, "decoder_attention_heads": 1},
+    "few-positions": _LANGUAGE_MODEL | {"max_target_positions": 3},
+}
+
+# Two texts, the second shorter: what stands in its padding (1) is never looked at (labels -100).
+LANGUAGE_MODEL_IDS = ((2, 17, 5, 80, 44, 9, 31, 6), (2, 63, 12, 90, 1, 1, 1, 1))
+LANGUAGE_MODEL_LABELS = ((17, 5, 80, 44, 9, 31, 6, 2), (63, 12, 90, 2, -100, -100, -100, -100))
+
+
+def language_model_weights(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Random tensors of a decoder without cross-attention, under their published names."""
+    width, inner, vocabulary = config["d_model"], config["decoder_ffn_dim"], config["vocab_size"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "decoder.lm_head.weight": (vocabulary, width),
+        "decoder.model.decoder.embed_tokens.weight": (vocabulary, width),
+    }
+    for layer in range(config["decoder_layers"]):
+        start = f"decoder.model.decoder.layers.{layer}."
+        linear = {f"self_attn.{one}_proj": (width, width) for one in "kvq"}
+        linear |= {"self_attn.out_proj": (width, width), "fc1": (inner, width), "fc2": (width, inner)}
+        for name, shape in linear.items():
+            shapes |= {f"{start}{name}.weight": shape, f"{start}{name}.bias": shape[:1]}
+        for name in ("self_attn_layer_norm", "final_layer_norm"):
+            shapes |= {f"{start}{name}.weight": (width,), f"{start}{name}.bias": (width,)}
+    weights = random_weights(shapes, {"seed": 7, "decoder": config})
+    return {name.removeprefix("decoder."): value for name, value in weights.items()}
+
+
 # Which of the golden clips are translated together: each alone, then all, longest first and not.
 GOLDEN_BATCHES = ((0,), (1,), (0, 1, 2))
 

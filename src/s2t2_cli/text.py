@@ -1,4 +1,4 @@
-"""Decoded text: the reference's English clean-up, and natural text out of what the checkpoints write.
+"""Between text as people write it and what the checkpoints speak, both ways; the reference's English clean-up.
 
 Knows: Moses tokenisation; how German, Turkish, Catalan and Arabic are written. Does not know: tokens, models.
 """
@@ -83,6 +83,30 @@ def language_code(lang: str | None) -> str | None:
         return None
     primary = re.split("[-_]", lang.strip().lower())[0]
     return _CODES.get(primary, primary)
+
+
+class MosesTokenizer:
+    """Makes text as people write it into label text: Moses-tokenised, as the checkpoints write it.
+
+    This is what models are trained on, whatever trains them: punctuation and quotation marks stand apart, nothing
+    is escaped (the published checkpoints write `"`, not `&quot;`), and case stays. The way back is `Detokenizer`.
+    """
+
+    def __init__(self, lang: str) -> None:
+        """`lang` is a language tag (`de`, `de-DE`, `deu`); it decides which abbreviations keep their full stop.
+
+        Languages without a list of abbreviations get the English one, as in Moses.
+        """
+        from sacremoses import MosesTokenizer as Moses
+
+        self.lang = language_code(lang)
+        self._moses = Moses(lang=self.lang)
+
+    def __call__(self, text: str) -> str:
+        """The label text of one sentence, on one line."""
+        # White space of every kind first: Moses itself knows the plain space only as such.
+        tokenized: str = self._moses.tokenize(" ".join(text.split()), escape=False, return_str=True)
+        return " ".join(tokenized.split())
 
 
 class Detokenizer:

@@ -5,6 +5,7 @@ Knows: fields, the reference's defaults, lengths in frames. Does not know: how t
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -141,6 +142,9 @@ class Speech2Text2Config(JsonConfig):
     activation_dropout: float = 0.0
     init_std: float = 0.02
     scale_embedding: bool = True
+    add_cross_attention: bool = True
+    """Whether layers can attend to an encoder. A language model has no use for it; in a SpeechEncoderDecoderConfig it
+    is always on, whatever the files say (reference behaviour)."""
     max_target_positions: int = 1024
     use_cache: bool = True
     bos_token_id: int = 0
@@ -180,6 +184,10 @@ class SpeechEncoderDecoderConfig(JsonConfig):
     decoder: Speech2Text2Config
     pad_token_id: int | None = None
     decoder_start_token_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.decoder.add_cross_attention:
+            self.decoder = dataclasses.replace(self.decoder, add_cross_attention=True)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
@@ -222,7 +230,7 @@ class SpeechEncoderDecoderConfig(JsonConfig):
     def to_dict(self) -> dict[str, Any]:
         values = super().to_dict()
         values["encoder"] = self.encoder.to_dict()
-        values["decoder"] = {**self.decoder.to_dict(), "is_decoder": True, "add_cross_attention": True}
+        values["decoder"] = {**self.decoder.to_dict(), "is_decoder": True}
         values.setdefault("architectures", ["SpeechEncoderDecoderModel"])
         values.setdefault("is_encoder_decoder", True)
         values.setdefault("tie_word_embeddings", False)

@@ -2,8 +2,8 @@
 
 Knows: beams, running scores, which candidates end a hypothesis. Does not know: the network behind the scores.
 
-The semantics are the reference's. Each step: log-softmax in float32, the rules, plus the beam's running score, then
-the best candidates over all beams and tokens of an utterance. A candidate that ends in an end token becomes a
+The semantics are the reference's. Each step: log-probabilities in float32, the rules, plus the beam's running score,
+then the best candidates over all beams and tokens of an utterance. A candidate that ends in an end token becomes a
 finished hypothesis if it ranks among the first `num_beams`, and is dropped otherwise; the first `num_beams` of the
 others go on. Utterances do not influence each other, and one that is done leaves the batch.
 """
@@ -17,14 +17,14 @@ import torch
 from s2t2_cli.configuration import GenerationConfig
 from s2t2_cli.generation.hypotheses import FinishedHypotheses, Hypothesis
 from s2t2_cli.generation.processors import Processor
-from s2t2_cli.generation.stepping import Stepper
+from s2t2_cli.generation.stepping import Scorer
 
 # All beams start from the same token: only the first may win the first step.
 _NOT_STARTED = -1e9
 
 
 def beam_search(
-    stepper: Stepper,
+    scorer: Scorer,
     utterances: int,
     start: int,
     settings: GenerationConfig,
@@ -33,7 +33,7 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """The `num_return_sequences` best hypotheses of each utterance, best first.
 
-    `stepper` must hold `num_beams` rows for each of `utterances`.
+    `scorer` must hold `num_beams` rows for each of `utterances`.
     """
     beams, ends = settings.num_beams, settings.eos_token_ids
     candidates = max(2, 1 + len(ends)) * beams
@@ -44,7 +44,7 @@ def beam_search(
     totals[:, 0] = 0.0
 
     while history.shape[1] < settings.output_limit:
-        scores = stepper.logits(history[:, -1]).log_softmax(dim=-1)
+        scores = scorer.log_probabilities(history[:, -1])
         for process in processors:
             scores = process(history, scores)
         vocabulary = scores.shape[1]
@@ -81,7 +81,7 @@ def beam_search(
         new = torch.tensor(tokens, dtype=torch.long, device=device)
         history = torch.cat([history.index_select(0, from_rows), new[:, None]], dim=1)
         totals = torch.tensor(sums, device=device).view(-1, beams)
-        stepper.continue_rows(from_rows, still if len(still) < len(running) else None)
+        scorer.continue_rows(from_rows, still if len(still) < len(running) else None)
         running = [running[place] for place in still]
 
     for place, utterance in enumerate(running):

@@ -1,6 +1,7 @@
 """From encoder states and settings to ids and scores.
 
-Knows: which search to run and the shape of what `generate` returns. Does not know: how a step is computed or chosen.
+Knows: which search to run, with which scorer, and the shape of what `generate` returns.
+Does not know: how a step is computed or chosen.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 from s2t2_cli.configuration import GenerationConfig
 from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation.beam_search import beam_search
+from s2t2_cli.generation.fusion import Fusion
 from s2t2_cli.generation.greedy import greedy_search
 from s2t2_cli.generation.hypotheses import Hypothesis
 from s2t2_cli.generation.processors import build_processors
@@ -30,11 +32,18 @@ class GenerationOutput:
     hypotheses: list[list[Hypothesis]]
 
 
-def generate(decoder: Decoder, states: Tensor, mask: Tensor | None, settings: GenerationConfig) -> GenerationOutput:
+def generate(
+    decoder: Decoder,
+    states: Tensor,
+    mask: Tensor | None,
+    settings: GenerationConfig,
+    fusion: Fusion | None = None,
+) -> GenerationOutput:
     """Search the decoder for the best outputs given encoder `states` (utterances, frames, d_model).
 
-    `mask` (utterances, frames) bool marks real frames, None: all. Raises ConfigurationError where `settings` name no
-    start token.
+    `mask` (utterances, frames) bool marks real frames, None: all. With `fusion` a language model takes part, and a
+    single beam is then a beam search too: its rules act on log-probabilities, not on logits. Raises
+    ConfigurationError where `settings` name no start token or the language model has another vocabulary.
     """
     start = settings.decoder_start_token_id
     start = settings.bos_token_id if start is None else start
@@ -47,8 +56,14 @@ def generate(decoder: Decoder, states: Tensor, mask: Tensor | None, settings: Ge
         raise ConfigurationError("max_length=1 leaves no room for output: the start token is counted")
     processors = build_processors(settings, decoder.config.vocab_size)
     stepper = Stepper(decoder, states, mask)
-    search = greedy_search if settings.num_beams == 1 else beam_search
-    hypotheses = search(stepper, states.shape[0], start, settings, processors, states.device)
+    if fusion is not None and fusion.weight:
+        if settings.num_beams == 1:
+            settings = settings.replace(early_stopping=True)  # there is nothing to wait for: greedy takes one way
+        scorer = fusion.join(stepper, decoder.config.vocab_size)
+        hypotheses = beam_search(scorer, states.shape[0], start, settings, processors, states.device)
+    else:
+        search = greedy_search if settings.num_beams == 1 else beam_search
+        hypotheses = search(stepper, states.shape[0], start, settings, processors, states.device)
     flat = [one for best in hypotheses for one in best]
     scores = torch.tensor([one.score for one in flat], device=states.device)
     return GenerationOutput(_as_tensor(flat, start, pad, settings).to(states.device), scores, hypotheses)

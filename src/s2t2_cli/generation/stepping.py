@@ -48,18 +48,28 @@ class Decoder(Protocol):
     ) -> DecoderOutput: ...
 
 
+class Scorer(Protocol):
+    """What beam search needs: a score for every next token of every row, rows that come, go and change places."""
+
+    def log_probabilities(self, tokens: Tensor) -> Tensor:
+        """The newest tokens (rows,) -> float32 scores of the next ones (rows, vocabulary)."""
+
+    def continue_rows(self, rows: Tensor, utterances: list[int] | None = None) -> None:
+        """Row i goes on from row `rows[i]`; `utterances` names those that are still running, None: all of them."""
+
+
 class Stepper:
     """Runs the decoder token by token over rows that come, go and change places.
 
-    `states` (utterances, frames, d_model) and `mask` (utterances, frames) bool or None come from the encoder. Each
-    utterance has the same number of neighbouring rows. The encoder's keys and values are made in the first step and
-    kept.
+    `states` (utterances, frames, d_model), None for a decoder that stands alone, and `mask` (utterances, frames) bool
+    or None come from the encoder. Each utterance has the same number of neighbouring rows. The encoder's keys and
+    values are made in the first step and kept.
     """
 
-    def __init__(self, decoder: Decoder, states: Tensor, mask: Tensor | None) -> None:
+    def __init__(self, decoder: Decoder, states: Tensor | None = None, mask: Tensor | None = None) -> None:
         self._decoder = decoder
         self._cache = decoder.new_cache()
-        self._states: Tensor | None = states
+        self._states = states
         self._mask = mask
 
     def logits(self, tokens: Tensor) -> Tensor:
@@ -72,6 +82,10 @@ class Stepper:
         )
         self._states = None
         return output.logits[:, -1].float()
+
+    def log_probabilities(self, tokens: Tensor) -> Tensor:
+        """The newest tokens (rows,) -> float32 log-probabilities of the next ones (rows, vocabulary)."""
+        return self.logits(tokens).log_softmax(dim=-1)
 
     def continue_rows(self, rows: Tensor, utterances: list[int] | None = None) -> None:
         """Row i goes on from row `rows[i]`; `utterances` names those that are still running, None: all of them."""

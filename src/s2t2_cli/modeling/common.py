@@ -40,8 +40,9 @@ class DerivedWeight:
     """A tensor computed from parameters, kept as long as they do not change.
 
     Inference asks for it once a forward pass, training changes its sources at every step: the sources' version
-    counters, which every in-place write advances, tell the two apart. While gradients are recorded it is always
-    computed anew, so that they reach the sources.
+    counters, which in-place writes advance, tell the two apart. While gradients are recorded it is always computed
+    anew, so that they reach the sources; and what was kept is dropped, for torch's fused optimisers write to the
+    sources without advancing a counter.
     """
 
     def __init__(self, compute: Callable[..., Tensor]) -> None:
@@ -51,6 +52,7 @@ class DerivedWeight:
 
     def __call__(self, *sources: Tensor) -> Tensor:
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
+            self._value = self._key = None
             return self._compute(*sources)
         key = tuple((one.data_ptr(), _version(one), one.device, one.dtype) for one in sources)
         if self._value is None or key != self._key:

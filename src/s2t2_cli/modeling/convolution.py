@@ -68,7 +68,12 @@ class ConvLayer(nn.Module):
                 signal.storage_offset() + first * channels,
             )
             piece = weight[:, first * channels : (first + taps) * channels]
-            result = F.linear(windows, piece, self.conv.bias) if result is None else result.addmm_(windows, piece.t())
+            if result is None:
+                result = F.linear(windows, piece, self.conv.bias)
+            elif torch.is_autocast_enabled(signal.device.type):  # which converts nothing for what is done in place
+                result = result.addmm(windows, piece.t())
+            else:
+                result = result.addmm_(windows, piece.t())
         assert result is not None  # a kernel has at least one piece
         return result
 

@@ -1,20 +1,25 @@
 """The Speech2Text2 decoder (arXiv 2104.06678, section 3.2): a post-norm Transformer over sub-word ids.
 
-Knows: token ids in, logits out; with or without encoder states; several hypotheses of one utterance share its states.
-Does not know: text, audio, how the next token is chosen.
+Knows: token ids in, logits out; with or without encoder states; several hypotheses of one utterance share its states;
+loading and saving it alone, as a language model. Does not know: text, audio, how the next token is chosen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from s2t2_cli.configuration import Speech2Text2Config
+from s2t2_cli.checkpoint import Checkpoint, load_weights, read_tensors, resolve_checkpoint, save_weights
+from s2t2_cli.configuration import CONFIG_NAME, Speech2Text2Config, read_json_object, write_json_object
+from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import (
     ACTIVATION_FUNCTIONS,
@@ -104,8 +109,10 @@ class DecoderLayer(nn.Module):
         self.activation = ACTIVATION_FUNCTIONS[config.activation_function]
         self.self_attn = DecoderAttention(config)
         self.self_attn_layer_norm = nn.LayerNorm(width)
-        self.encoder_attn = DecoderAttention(config)
-        self.encoder_attn_layer_norm = nn.LayerNorm(width)
+        self.encoder_attn: DecoderAttention | None = None
+        if config.add_cross_attention:
+            self.encoder_attn = DecoderAttention(config)
+            self.encoder_attn_layer_norm = nn.LayerNorm(width)
         self.fc1 = nn.Linear(width, config.decoder_ffn_dim)
         self.fc2 = nn.Linear(config.decoder_ffn_dim, width)
         self.final_layer_norm = nn.LayerNorm(width)
@@ -126,7 +133,7 @@ class DecoderLayer(nn.Module):
         causal = mask is None and length > 1
         states = self._add(states, self.self_attn.attend(states, keys, values, mask, causal=causal))
         states = self.self_attn_layer_norm(states)
-        if memory is not None:
+        if memory is not None and self.encoder_attn is not None:
             keys, values = memory.keys_values(index, self.encoder_attn, cache)
             # All hypotheses of an utterance are so many queries to the same keys: nothing is repeated for them.
             queries = states.reshape(keys.shape[0], -1, width)
@@ -223,12 +230,62 @@ class Speech2Text2ForCausalLM(nn.Module):
 
     config_class = Speech2Text2Config
 
+    # The position table is a formula. The reference gives every decoder cross-attention, a language model's too.
+    tensors_optional = (r"model\.decoder\.embed_positions\.weights",)
+    tensors_ignored: tuple[str, ...] = (r"model\.decoder\.version",)
+
     def __init__(self, config: Speech2Text2Config) -> None:
         super().__init__()
         self.config = config
+        if not config.add_cross_attention:
+            self.tensors_ignored = (*self.tensors_ignored, r"model\.decoder\.layers\.\d+\.encoder_attn.*")
         self.model = Speech2Text2Model(config)
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.apply(lambda module: initialise_linear(module, config.init_std))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] | Checkpoint,
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        dtype: torch.dtype | None = None,
+    ) -> Self:
+        """Load a language model from a folder, a hub id or a resolved checkpoint, in evaluation mode, on the CPU.
+
+        `dtype` converts the weights; None keeps what the file holds. Raises ModelError; a whole translation
+        checkpoint is refused.
+        """
+        checkpoint = resolve_checkpoint(
+            model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        config = language_model_config(checkpoint)
+        with torch.device("meta"):
+            network = cls(config)
+        tensors = fill_in_tied(read_tensors(checkpoint), config)
+        load_weights(network, tensors, source=checkpoint.name, dtype=dtype)
+        positions = network.model.decoder.embed_positions
+        positions.weights = positions.weights.to(network.dtype)
+        return network.eval()
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write `config.json` and `model.safetensors`, which the reference can load too. Raises OutputError."""
+        # Both matrices are in the file, and the reference would let one overwrite the other if they were called tied.
+        about = {"architectures": [type(self).__name__], "is_decoder": True, "tie_word_embeddings": False}
+        write_json_object(Path(folder) / CONFIG_NAME, {**self.config.to_dict(), **about})
+        save_weights(self, folder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.lm_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are."""
+        return self.lm_head.weight.dtype
 
     def new_cache(self) -> DecoderCache:
         """An empty cache, to be passed as `past_key_values`."""
@@ -251,8 +308,11 @@ class Speech2Text2ForCausalLM(nn.Module):
         (utterances, frames, d_model) with `encoder_attention_mask` (utterances, frames), where rows is a multiple of
         utterances and the rows of an utterance are neighbours; `past_key_values` of an earlier call (a DecoderCache
         is extended in place); `labels` (rows, length), -100 ignored, compared with the logits position by position,
-        not shifted (reference behaviour). Cross-attention is skipped where there are no encoder states.
+        not shifted (reference behaviour). Cross-attention is skipped where there are no encoder states; ValueError
+        where there are some and the model was built without it.
         """
+        if encoder_hidden_states is not None and not self.config.add_cross_attention:
+            raise ValueError("encoder states were given to a decoder without cross-attention (a language model)")
         cache = past_key_values
         if cache is not None and not isinstance(cache, DecoderCache):
             cache = DecoderCache.from_tuples(cache)
@@ -274,3 +334,30 @@ class Speech2Text2ForCausalLM(nn.Module):
 def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of (rows, length, vocabulary) logits against (rows, length) labels, -100 ignored."""
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+
+
+def language_model_config(checkpoint: Checkpoint) -> Speech2Text2Config:
+    """The configuration of a decoder that stands alone. Raises ConfigurationError where it is something else."""
+    values: dict[str, Any] = read_json_object(checkpoint.folder / CONFIG_NAME)
+    name, found = checkpoint.name, values.get("model_type")
+    if "encoder" in values:
+        raise ConfigurationError(f"{name} translates speech and is no language model: s2t2 train-lm makes one")
+    if found != Speech2Text2Config.model_type:
+        raise ConfigurationError(
+            f"{name} is no Speech2Text2 language model (its model_type is {found!r}): s2t2 train-lm makes one"
+        )
+    return Speech2Text2Config.from_dict(values)
+
+
+def fill_in_tied(tensors: Mapping[str, Tensor], config: Speech2Text2Config, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors, and of a tied pair of which one is there the other too; where both are, both stay.
+
+    `prefix` is where the decoder's names start.
+    """
+    filled = dict(tensors)
+    pair = (f"{prefix}lm_head.weight", f"{prefix}model.decoder.embed_tokens.weight")
+    if config.tie_word_embeddings:
+        for missing, twin in (pair, pair[::-1]):
+            if missing not in filled and twin in filled:
+                filled[missing] = filled[twin]
+    return filled

@@ -18,14 +18,11 @@ from torch import Tensor, nn
 from s2t2_cli.checkpoint import Checkpoint, load_weights, read_tensors, resolve_checkpoint, save_weights
 from s2t2_cli.configuration import GenerationConfig, SpeechEncoderDecoderConfig
 from s2t2_cli.errors import ConfigurationError
-from s2t2_cli.generation import GenerationOutput, generate
+from s2t2_cli.generation import Fusion, GenerationOutput, generate
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import ModelOutput, initialise_linear
-from s2t2_cli.modeling.speech2text2 import Speech2Text2ForCausalLM, token_loss
+from s2t2_cli.modeling.speech2text2 import Speech2Text2ForCausalLM, fill_in_tied, token_loss
 from s2t2_cli.modeling.wav2vec2 import Wav2Vec2Model
-
-_LM_HEAD = "decoder.lm_head.weight"
-_EMBEDDING = "decoder.model.decoder.embed_tokens.weight"
 
 
 @dataclass
@@ -90,27 +87,25 @@ class SpeechEncoderDecoderModel(nn.Module):
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         dtype: torch.dtype | None = None,
+        config: SpeechEncoderDecoderConfig | None = None,
     ) -> Self:
         """Load a folder, a hub id or a resolved checkpoint, in evaluation mode, on the CPU, weights memory-mapped.
 
-        `dtype` converts the weights; None keeps what the file holds. Where a file holds both the output layer and
+        `dtype` converts the weights; None keeps what the file holds. `config` stands in for the checkpoint's own, as
+        training needs it that masks and drops otherwise. Where a file holds both the output layer and
         the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models are untied
         although the decoder's configuration claims otherwise. Raises ModelError.
         """
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
-        config = SpeechEncoderDecoderConfig.from_pretrained(checkpoint.folder)
+        config = config or SpeechEncoderDecoderConfig.from_pretrained(checkpoint.folder)
         settings = checkpoint.read_json("generation_config.json")
         with torch.device("meta"):
             network = cls(config)
         if settings is not None:
             network.generation_config = GenerationConfig.from_dict(settings)
-        tensors = dict(read_tensors(checkpoint))
-        if config.decoder.tie_word_embeddings:
-            for missing, twin in ((_LM_HEAD, _EMBEDDING), (_EMBEDDING, _LM_HEAD)):
-                if missing not in tensors and twin in tensors:
-                    tensors[missing] = tensors[twin]
+        tensors = fill_in_tied(read_tensors(checkpoint), config.decoder, "decoder.")
         load_weights(network, tensors, source=checkpoint.name, dtype=dtype)
         network._fill_in_what_files_may_lack()
         return network.eval()
@@ -118,9 +113,7 @@ class SpeechEncoderDecoderModel(nn.Module):
     def _fill_in_what_files_may_lack(self) -> None:
         positions = self.decoder.model.decoder.embed_positions
         positions.weights = positions.weights.to(self.dtype)
-        mask = getattr(self.encoder, "masked_spec_embed", None)
-        if mask is not None and mask.is_meta:
-            self.encoder.masked_spec_embed = nn.Parameter(torch.rand(mask.shape, dtype=self.dtype))
+        self.encoder.fill_in_mask_embedding()
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json`, `generation_config.json` and `model.safetensors`, which the reference can load too."""
@@ -143,7 +136,11 @@ class SpeechEncoderDecoderModel(nn.Module):
 
         Raises AudioTooShortError for an utterance of less than one frame (400 samples).
         """
-        states = self.encoder(input_values, attention_mask).last_hidden_state
+        return self.bridge(self.encoder(input_values, attention_mask).last_hidden_state, attention_mask)
+
+    def bridge(self, states: Tensor, attention_mask: Tensor | None = None) -> EncoderOutput:
+        """What the encoder returned (batch, frames, width), with the mask it was given (batch, samples), made into
+        what the decoder attends to."""
         mask = self.encoder.reduced_attention_mask(attention_mask, states.shape[1])
         if self.enc_to_dec_proj is not None:
             states = self.enc_to_dec_proj(states)
@@ -209,20 +206,23 @@ class SpeechEncoderDecoderModel(nn.Module):
         input_values: Tensor | None = None,
         encoder_outputs: EncoderOutput | None = None,
         generation_config: GenerationConfig | None = None,
+        fusion: Fusion | None = None,
         return_dict_in_generate: bool = False,
         **settings: Any,
     ) -> Tensor | GenerationOutput:
         """Search for the best output, with the reference's semantics.
 
         `inputs` (also `input_values`) (batch, samples), `attention_mask` (batch, samples). `settings` are fields of
-        GenerationConfig that win over `generation_config`, which is by default the checkpoint's. Returns ids
-        (batch * num_return_sequences, length), start token first, padded at the end; with `return_dict_in_generate`
-        a GenerationOutput, with scores. Raises ConfigurationError for settings that are unknown or not supported.
+        GenerationConfig that win over `generation_config`, which is by default the checkpoint's. `fusion` is a language
+        model that takes part in the search; scores then include it. Returns ids (batch * num_return_sequences, length),
+        start token first, padded at the end; with `return_dict_in_generate` a GenerationOutput, with scores. Raises
+        ConfigurationError for settings that are unknown or not supported.
         """
         search = (generation_config or self.generation_config).replace(**settings)
         if encoder_outputs is None:
             encoder_outputs = self.encode(_one_of(inputs, input_values), attention_mask)
-        output = generate(self.decoder, encoder_outputs.last_hidden_state, encoder_outputs.attention_mask, search)
+        states, mask = encoder_outputs.last_hidden_state, encoder_outputs.attention_mask
+        output = generate(self.decoder, states, mask, search, fusion)
         return output if return_dict_in_generate else output.sequences
 
 

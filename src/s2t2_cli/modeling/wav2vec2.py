@@ -1,7 +1,7 @@
 """The wav2vec 2.0 encoder (arXiv 2006.11477): normalised waveform in, contextual states out.
 
-Knows: layer-norm and group-norm fronts, pre-norm ("stable") and post-norm layers, the optional adapter, masks.
-Does not know: how audio was decoded or normalised, the decoder, time and channel masking (training).
+Knows: layer-norm and group-norm fronts, pre-norm ("stable") and post-norm layers, the optional adapter, padding,
+and what training hides (which spans: masking). Does not know: how audio was decoded or normalised, the decoder.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from s2t2_cli.modeling.common import (
     split_heads,
 )
 from s2t2_cli.modeling.convolution import FeatureEncoder
+from s2t2_cli.modeling.masking import span_mask
 
 
 @dataclass
@@ -242,6 +243,10 @@ class Wav2Vec2Model(nn.Module):
 
     config_class = Wav2Vec2Config
 
+    # Serves training only, and is there only where the configuration masks.
+    tensors_optional = (r"masked_spec_embed",)
+    tensors_ignored = (r"masked_spec_embed",)
+
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__()
         self.config = config
@@ -253,6 +258,12 @@ class Wav2Vec2Model(nn.Module):
         self.encoder = TransformerEncoder(config)
         self.adapter = Adapter(config) if config.add_adapter else None
         self.apply(self._initialise)
+
+    def fill_in_mask_embedding(self) -> None:
+        """Random values for what hides masked frames, where the files a model was loaded from have none."""
+        mask = getattr(self, "masked_spec_embed", None)
+        if mask is not None and mask.is_meta:
+            self.masked_spec_embed = nn.Parameter(torch.rand(mask.shape, dtype=self.encoder.layer_norm.weight.dtype))
 
     def _initialise(self, module: nn.Module) -> None:
         initialise_linear(module, self.config.initializer_range)
@@ -277,17 +288,42 @@ class Wav2Vec2Model(nn.Module):
         if self.config.frames(input_values.shape[1]) < 1:
             raise too_short(input_values.shape[1], self.config)
         features = self.feature_extractor(input_values)
-        valid = self._valid_conv_frames(attention_mask, features.shape[1])
+        counts = self._conv_frame_counts(attention_mask)
+        valid = None
+        if attention_mask is not None and counts is not None:
+            valid = frame_mask(counts, features.shape[1], attention_mask, self.config)
         states, normalised = self.feature_projection(features)
+        if self.training and self.config.apply_spec_augment:
+            states = self._with_spans_hidden(states, counts or [states.shape[1]] * states.shape[0])
         history = self.encoder(states, valid)
         last = history[-1] if self.adapter is None else self.adapter(history[-1])
         return Wav2Vec2Output(last, normalised, tuple(history) if output_hidden_states else None)
 
-    def _valid_conv_frames(self, attention_mask: Tensor | None, frames: int) -> Tensor | None:
+    def _conv_frame_counts(self, attention_mask: Tensor | None) -> list[int] | None:
         if attention_mask is None:
             return None
-        counts = [self.config.frames(int(samples)) for samples in attention_mask.sum(-1).tolist()]
-        return frame_mask(counts, frames, attention_mask, self.config)
+        return [self.config.frames(int(samples)) for samples in attention_mask.sum(-1).tolist()]
+
+    def _with_spans_hidden(self, states: Tensor, counts: list[int]) -> Tensor:
+        """Spans of frames replaced by the learned `masked_spec_embed`, then spans of channels by zero.
+
+        (batch, frames, hidden) with `counts` real frames each -> the same shape. Padding is never counted or hidden.
+        """
+        batch, frames, width = states.shape
+        config = self.config
+        if config.mask_time_prob > 0:
+            mask = span_mask(
+                counts, frames,
+                prob=config.mask_time_prob, span=config.mask_time_length, least=config.mask_time_min_masks,
+            )  # fmt: skip
+            states = torch.where(mask[:, :, None].to(states.device), self.masked_spec_embed.to(states.dtype), states)
+        if config.mask_feature_prob > 0:
+            mask = span_mask(
+                [width] * batch, width,
+                prob=config.mask_feature_prob, span=config.mask_feature_length, least=config.mask_feature_min_masks,
+            )  # fmt: skip
+            states = states.masked_fill(mask[:, None, :].to(states.device), 0)
+        return states
 
     def reduced_attention_mask(self, attention_mask: Tensor | None, frames: int) -> Tensor | None:
         """The mask of the encoder's output: (batch, samples) -> (batch, frames) bool, or None if all is real.
