@@ -46,6 +46,11 @@ def list_checkpoints(cache_dir: str | os.PathLike[str] | None = None) -> list[En
     return entries
 
 
+def size_of_folder(folder: Path) -> int:
+    """Bytes of the files that lie in it."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def _cached(cache_dir: str | os.PathLike[str] | None) -> dict[str, tuple[CacheState, int]]:
     """How much of each Speech2Text2 checkpoint the cache holds: state and bytes, by hub id."""
     try:

@@ -6,7 +6,11 @@ Does not know: whether they are on this machine (inventory).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
+
+_TARGET_LANGUAGE = re.compile(r"(?:en|demo)-([a-z]{2})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +36,9 @@ PUBLISHED = {
         PublishedCheckpoint("ar", "Arabic", 20.2),
     )
 }
+
+
+def language_of(name: str) -> str | None:
+    """The target language a model's name ends in, as the published and the bundled ones do."""
+    found = _TARGET_LANGUAGE.search(Path(name).name)
+    return found.group(1) if found else None

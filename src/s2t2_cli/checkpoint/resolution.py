@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from s2t2_cli.checkpoint.bundled import BUNDLED, bundled_name
 from s2t2_cli.checkpoint.layout import WEIGHTS_PREFERENCE, weight_files
 from s2t2_cli.configuration import CONFIG_NAME, read_json_object
 from s2t2_cli.errors import ModelNotFoundError
@@ -20,8 +21,6 @@ from s2t2_cli.errors import ModelNotFoundError
 logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# The name kept for a small checkpoint inside the package; no hub is asked for it.
-_BUNDLED = "demo"
 _EXAMPLE = "a folder with a checkpoint or a hub id such as facebook/s2t-wav2vec2-large-en-de"
 
 
@@ -59,23 +58,26 @@ def resolve_checkpoint(
 ) -> Checkpoint:
     """Find the checkpoint `model` names, downloading what is needed of it into the hub's cache.
 
-    An existing folder wins over a hub id of the same name; a Checkpoint is returned as it is. `revision` is a
-    branch, tag or commit of the hub, `cache_dir` replaces the hub's cache folder, `local_files_only` rules the
-    network out, as HF_HUB_OFFLINE=1 does. `weights=False` looks for the small files alone, which is enough for a
-    tokenizer or a processor.
+    The name of a bundled checkpoint wins over a folder of that name (which `./` reaches), a folder over a hub id; a
+    Checkpoint is returned as it is. `revision` is a branch, tag or commit of the hub, `cache_dir` replaces the hub's
+    cache folder, `local_files_only` rules the network out, as HF_HUB_OFFLINE=1 does. `weights=False` looks for the
+    small files alone, which is enough for a tokenizer or a processor.
 
     Raises ModelNotFoundError, HubUnreachableError, CheckpointError (an index without its shards).
     """
     if isinstance(model, Checkpoint):
         return model
     name = os.fsdecode(model)
+    bundled = BUNDLED.get(bundled_name(name, None))
+    if bundled is not None:
+        if not bundled.is_here:
+            raise ModelNotFoundError(f"this version bundles no {name!r} checkpoint yet: give {_EXAMPLE}")
+        return _from_folder(bundled.name, bundled.folder, weights=weights)
     folder = Path(name).expanduser() if name.startswith("~") else Path(name)
     if name and folder.exists():
         if revision is not None:
             logger.warning("%s is a folder and has no revisions: %s is ignored", name, revision)
         return _from_folder(name, folder, weights=weights)
-    if name == _BUNDLED:
-        raise ModelNotFoundError(f"this version bundles no {name!r} checkpoint yet: give {_EXAMPLE}")
     if not isinstance(model, str) or _looks_like_path(name):
         raise ModelNotFoundError(f"there is no folder {name!r}: give {_EXAMPLE}")
 

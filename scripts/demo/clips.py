@@ -1,0 +1,160 @@
+"""What the demo models are trained on: clips of several stores, mixed in given shares, perturbed anew each time.
+
+Knows: which clips make up which update, a pure function of seed and epoch; how a clip becomes a row of a batch.
+Does not know: the model, its losses.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from perturbation import perturbed
+from speech_store import SAMPLING_RATE, Clip, ClipStore
+from torch import Tensor
+
+# Clips that are sorted by length together: enough for batches of like length, few enough for variety.
+POOL = 800
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A sentence's ids: its phonemes, and its sub-words with the end token a language, None where untranslated."""
+
+    phonemes: tuple[int, ...]
+    translations: tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass(frozen=True)
+class SpokenBatch:
+    """`waveforms` (batch, samples) normalised, `mask` (batch, samples); `labels` a row."""
+
+    waveforms: Tensor
+    mask: Tensor
+    labels: tuple[Labels, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Share:
+    """A store, and how much of an epoch its clips make up."""
+
+    store: ClipStore
+    weight: float
+
+
+class ClipBatches:
+    """Updates of `seconds` of audio each, in `parts` batches; an epoch has `epoch_clips` clips."""
+
+    def __init__(
+        self,
+        shares: Sequence[Share],
+        labels: dict[str, Labels],
+        *,
+        seconds: float,
+        parts: int,
+        epoch_clips: int,
+        seed: int,
+        longest: float = 9.0,
+    ) -> None:
+        self._shares, self._labels = shares, labels
+        self._budget, self._parts = seconds / parts, parts
+        self._epoch_clips, self._seed = epoch_clips, seed
+        self._usable = [
+            [index for index, clip in enumerate(share.store.clips) if clip.row in labels and clip.seconds <= longest]
+            for share in shares
+        ]
+        self._samples = [share.store.samples() for share in shares]
+
+    def plan(self, epoch: int) -> Sequence[Sequence[tuple[int, tuple[tuple[int, int], ...]]]]:
+        """The updates of an epoch: parts of (a seed, the clips as (store, index))."""
+        random = Random(f"{self._seed}/{epoch}")
+        chosen = list(self._chosen(epoch))
+        random.shuffle(chosen)
+        batches: list[tuple[tuple[int, int], ...]] = []
+        for pool in itertools.batched(chosen, POOL) if hasattr(itertools, "batched") else _batched(chosen, POOL):
+            batches += self._cut(sorted(pool, key=lambda place: self._clip(place).length))
+        random.shuffle(batches)
+        numbered = [(epoch * 1_000_000 + number, batch) for number, batch in enumerate(batches)]
+        return [
+            numbered[first : first + self._parts] for first in range(0, len(numbered) - self._parts + 1, self._parts)
+        ]
+
+    def load(self, part: tuple[int, tuple[tuple[int, int], ...]]) -> SpokenBatch:
+        """The clips of one part, perturbed."""
+        seed, places = part
+        random = np.random.default_rng((self._seed, seed))
+        clips = [normalised(perturbed(self._audio(place), random, lambda: self._any(random))) for place in places]
+        labels = tuple(self._labels[self._clip(place).row] for place in places)
+        return spoken_batch(clips, labels)
+
+    def _chosen(self, epoch: int) -> Iterator[tuple[int, int]]:
+        """Each store gives its share; its clips all come before one comes again."""
+        total = sum(share.weight for share in self._shares)
+        for store, (share, usable) in enumerate(zip(self._shares, self._usable, strict=True)):
+            wanted = round(self._epoch_clips * share.weight / total)
+            for number in range(epoch * wanted, (epoch + 1) * wanted):
+                around, place = divmod(number, len(usable))
+                yield store, usable[_shuffled(len(usable), f"{self._seed}/{store}/{around}")[place]]
+
+    def _cut(self, places: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], ...]]:
+        """Neighbours in length together until the padded batch reaches the budget."""
+        batch: list[tuple[int, int]] = []
+        for place in places:
+            if batch and (len(batch) + 1) * self._clip(place).seconds > self._budget:
+                yield tuple(batch)
+                batch = []
+            batch.append(place)
+        if batch:
+            yield tuple(batch)
+
+    def _clip(self, place: tuple[int, int]) -> Clip:
+        return self._shares[place[0]].store.clips[place[1]]
+
+    def _audio(self, place: tuple[int, int]) -> npt.NDArray[np.float32]:
+        return audio_of(self._samples[place[0]], self._clip(place))
+
+    def _any(self, random: np.random.Generator) -> npt.NDArray[np.float32]:
+        store = int(random.integers(len(self._shares)))
+        return self._audio((store, self._usable[store][int(random.integers(len(self._usable[store])))]))
+
+
+_ORDERS: dict[str, list[int]] = {}
+
+
+def _shuffled(size: int, seed: str) -> list[int]:
+    if seed not in _ORDERS:
+        _ORDERS[seed] = Random(seed).sample(range(size), size)
+    return _ORDERS[seed]
+
+
+def _batched(items: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def audio_of(samples: npt.NDArray[np.int16], clip: Clip) -> npt.NDArray[np.float32]:
+    """A clip's samples as floats in -1…1."""
+    return samples[clip.start : clip.start + clip.length].astype(np.float32) / 32768
+
+
+def normalised(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Mean 0 and variance 1, as the feature extractor of the published layout does it."""
+    result: npt.NDArray[np.float32] = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+    return result
+
+
+def spoken_batch(clips: Sequence[npt.NDArray[np.float32]], labels: tuple[Labels, ...]) -> SpokenBatch:
+    """Pad normalised clips with zeros."""
+    longest = max(len(clip) for clip in clips)
+    waveforms = torch.zeros(len(clips), longest)
+    mask = torch.zeros(len(clips), longest, dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        waveforms[row, : len(clip)] = torch.from_numpy(clip)
+        mask[row, : len(clip)] = True
+    return SpokenBatch(waveforms, mask, labels, sum(map(len, clips)) / SAMPLING_RATE)

@@ -1,0 +1,208 @@
+"""The paper's ladder at small scale (`make recipe`): labelled data, + language model, + self-training, + both.
+
+    python scripts/recipe.py DATA --work FOLDER [--seeds 1 2 3] [--docs docs/recipe.md]
+
+DATA is a folder with train.jsonl (labelled), unlabelled.jsonl, valid.jsonl, test.jsonl, text.txt (the language model's)
+and encoder/ (a wav2vec 2.0 in the published layout that no translation has touched); `make recipe` makes one.
+
+Every step is one `s2t2` command, printed before it runs; a step whose output is there already is not run again, and one
+that was killed goes on where it was. The table with signatures and confidence goes into the docs.
+
+Knows: the steps and their settings. Does not know: how any of them works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+LADDER = {
+    "labelled": "labelled data only",
+    "labelled-lm": "+ language model",
+    "selftrained": "+ self-training",
+    "selftrained-lm": "+ both",
+}
+DECODER = {"d_model": 192, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 768, "dropout": 0.15}
+# The paper's weight is 0.1 beside a model of 430 hours; little labelled data leaves more to the language model.
+LM_WEIGHTS = (0.1, 0.2, 0.3)
+MARK = "<!-- made by scripts/recipe.py -->"
+
+
+class Ladder:
+    """One run of the recipe in a folder of its own."""
+
+    def __init__(self, data: Path, work: Path, options: argparse.Namespace) -> None:
+        self._data, self._work, self._options = data, work, options
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "decoder.json").write_text(json.dumps(DECODER))
+
+    def climb(self) -> tuple[dict[str, Any], float]:
+        """All four rungs for every seed: what `s2t2 evaluate` says of the test set, and the weight that was chosen."""
+        self._subwords()
+        self._language_model()
+        for seed in self._options.seeds:
+            self._finetune(f"labelled-{seed}", seed, self._options.updates, ["--train", self._data / "train.jsonl"])
+            pseudo = self._translate(f"labelled-{seed}", "unlabelled", f"pseudo-{seed}", "--num-beams", "4")
+            self._finetune(
+                f"selftrained-{seed}",
+                seed,
+                self._options.student_updates,
+                ["--train", self._data / "train.jsonl", "--train", pseudo, "--upsample", "equal"],
+            )
+        weight = self._best_weight()
+        systems = [[self._hypotheses(rung, seed, weight, "test") for seed in self._options.seeds] for rung in LADDER]
+        return self._evaluate(self._pooled(systems, "test")), weight
+
+    def _subwords(self) -> None:
+        self._run(
+            self._work / "subwords" / "vocab.json",
+            *("learn-bpe", self._data / "train.jsonl", self._data / "text.txt", "--lang", self._options.lang),
+            *("--vocab-size", "600", "--force", "--output", self._work / "subwords"),
+        )
+
+    def _language_model(self) -> None:
+        self._run(
+            self._work / "lm.done",
+            *("train-lm", self._data / "text.txt", self._data / "train.jsonl", "--lang", self._options.lang),
+            *("--tokenizer", self._work / "subwords", "--output", self._work / "lm"),
+            *("--decoder-layers", "3", "--d-model", "192", "--decoder-attention-heads", "4"),
+            *("--decoder-ffn-dim", "768", "--max-updates", str(self._options.lm_updates), "--lr", "2e-3"),
+            *("--update-tokens", "4096", "--validate-every", "100", "--schedule", "cosine"),
+        )
+
+    def _finetune(self, name: str, seed: int, updates: int, data: Sequence[object]) -> None:
+        self._run(
+            self._work / f"{name}.done",
+            *("finetune", "--lang", self._options.lang, "--model", self._data / "encoder"),
+            *("--tokenizer", self._work / "subwords", "--decoder", self._work / "decoder.json", *data),
+            *(
+                "--valid",
+                self._data / "valid.jsonl",
+                "--audio-dir",
+                self._data,
+                "--output",
+                self._work / name,
+                "--seed",
+                str(seed),
+            ),
+            *("--max-updates", str(updates), "--lr", "1e-3", "--schedule", "cosine", "--update-seconds", "40"),
+            *("--batch-seconds", "40", "--freeze-encoder-updates", str(updates // 10), "--layerdrop", "0"),
+            *("--validate-every", str(max(1, updates // 8)), "--mask-time-prob", "0.08"),
+        )
+
+    def _translate(self, model: str, what: str, name: str, *more: str) -> Path:
+        output = self._work / f"{name}.jsonl"
+        unfinished = output.with_suffix(".part.jsonl")
+        if not output.exists():
+            self._run(
+                output,
+                *("translate", "--manifest", self._data / f"{what}.jsonl", "--model", self._work / model),
+                *("--lang", self._options.lang, "--format", "jsonl", "--output", unfinished, *more),
+            )
+            unfinished.replace(output)
+        return output
+
+    def _hypotheses(self, rung: str, seed: int, weight: float, what: str) -> Path:
+        model, _, lm = rung.partition("-")
+        name = f"{what}-{rung}-{seed}" + (f"-{weight}" if lm else "")
+        more = ("--lm", str(self._work / "lm"), "--lm-weight", str(weight)) if lm else ()
+        return self._translate(f"{model}-{seed}", what, name, *more)
+
+    def _best_weight(self) -> float:
+        """The weight of the language model with the best BLEU on the validation set, labelled models of all seeds."""
+
+        def bleu(weight: float) -> float:
+            files = [self._hypotheses("labelled-lm", seed, weight, "valid") for seed in self._options.seeds]
+            return self._evaluate(self._pooled([files], "valid"))["systems"][0]["scores"][0]["score"]  # type: ignore[no-any-return]
+
+        return max(LM_WEIGHTS, key=bleu)
+
+    def _pooled(self, systems: Sequence[Sequence[Path]], what: str) -> list[Path]:
+        """One text file a system with the outputs of all seeds one after the other, and the references as often."""
+        references = _field(self._data / f"{what}.jsonl", "text")
+        files = []
+        for number, outputs in enumerate(systems):
+            files.append(self._work / f"pooled-{number}.txt")
+            _write_lines(files[-1], [text for output in outputs for text in _field(output, "text")])
+        _write_lines(self._work / "pooled-references.txt", references * len(systems[0]))
+        return files
+
+    def _evaluate(self, systems: Sequence[Path]) -> dict[str, Any]:
+        """What `s2t2 evaluate --format json` says of pooled outputs."""
+        references = self._work / "pooled-references.txt"
+        command = ["evaluate", *systems, "--references", references, "--format", "json", "--quiet"]
+        done = subprocess.run(_command(command), check=True, stdout=subprocess.PIPE, text=True)
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def _run(self, made: Path, *arguments: object) -> None:
+        """Run a command unless what it makes is there."""
+        if made.exists():
+            return
+        command = _command(arguments)
+        print("$", shlex.join(["s2t2", *command[3:]]), file=sys.stderr, flush=True)
+        subprocess.run(command, check=True)
+        if made.suffix == ".done":
+            made.touch()
+
+
+def _command(arguments: Sequence[object]) -> list[str]:
+    return [sys.executable, "-m", "s2t2_cli", *map(str, arguments)]
+
+
+def _field(path: Path, name: str) -> list[str]:
+    return [json.loads(line).get(name, "") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def table(result: dict[str, Any], seeds: int, weight: float) -> str:
+    """The ladder in Markdown; intervals are 95 % by bootstrap, p-values paired against the first rung."""
+    lines = ["| system | BLEU | chrF2 | BLEU gained | p |", "|---|---|---|---|---|"]
+    first = result["systems"][0]["scores"][0]["score"]
+    for name, system in zip(LADDER.values(), result["systems"], strict=True):
+        bleu, chrf = system["scores"]
+        gained = "" if system is result["systems"][0] else f"{bleu['score'] - first:+.1f}"
+        p_value = "" if bleu["p_value"] is None else f"{bleu['p_value']:.3f}"
+        lines.append(f"| {name} | {_interval(bleu)} | {_interval(chrf)} | {gained} | {p_value} |")
+    signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
+    note = f"{result['utterances']} sentences ({seeds} seeds pooled), language model weight {weight}. {signatures}"
+    return "\n".join([*lines, "", note, ""])
+
+
+def _interval(score: dict[str, Any]) -> str:
+    return f"{score['score']:.1f} ± {score['half_width']:.1f}"
+
+
+def main() -> None:
+    """Climb, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="models, translations and logs go here")
+    parser.add_argument("--lang", default="de")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--updates", type=int, default=800, help="of the labelled model")
+    parser.add_argument("--student-updates", type=int, default=1200, help="of the self-trained model")
+    parser.add_argument("--lm-updates", type=int, default=800)
+    parser.add_argument("--docs", type=Path, help="Markdown file whose marked part becomes the table")
+    options = parser.parse_args()
+    ladder = Ladder(options.data, options.work, options)
+    result, weight = ladder.climb()
+    text = table(result, len(options.seeds), weight)
+    print(text)
+    if options.docs is not None:
+        before, _, rest = options.docs.read_text(encoding="utf-8").partition(MARK)
+        _, _, after = rest.partition(MARK)
+        options.docs.write_text(f"{before}{MARK}\n\n{text}\n{MARK}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
