@@ -7,7 +7,7 @@ ORACLE := .venv-oracle/.installed
 TORCHAUDIO := .venv-torchaudio/.installed
 DATA := src/s2t2_cli/data
 
-.PHONY: demo test lint docs coverage parity parity-full test-torchaudio bench golden clean
+.PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench golden clean
 
 demo: $(INSTALLED)
 	@echo "The recording says: go forward ten meters."
@@ -34,10 +34,17 @@ docs: $(INSTALLED)
 # The reference (transformers 4.40.2) live, in an environment of its own. Clips and weights are made or in the repository.
 parity: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/parity.py
+	$(BIN)/python scripts/parity_finetuned.py
 
 # One full-size random checkpoint in the published layout: 1.3 GB on disk, some 6 GB of memory, half an hour on two cores.
 parity-full: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/parity_full.py
+
+# The paper's ladder at small scale: labelled data, + language model, + self-training, + both. An hour on two cores.
+# The clips and the encoder it starts from are made by scripts/demo (hours, once).
+recipe: $(INSTALLED)
+	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo train recipe-data
+	$(BIN)/python scripts/recipe.py .cache/demo/recipe --work .cache/recipe --docs docs/recipe.md
 
 bench: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/bench_translate.py
@@ -51,6 +58,8 @@ test-torchaudio: $(TORCHAUDIO)
 golden: $(ORACLE)
 	.venv-oracle/bin/python scripts/make_miniature.py
 	.venv-oracle/bin/python scripts/make_golden_parity.py
+	.venv-oracle/bin/python scripts/make_golden_lm.py
+	.venv-oracle/bin/python scripts/make_golden_training.py
 	.venv-oracle/bin/python scripts/make_golden_text.py
 
 clean:

@@ -3,7 +3,7 @@
     .venv-oracle/bin/python scripts/oracle.py REQUEST.json
 
 REQUEST names checkpoints to make (from random weights) and clips to translate; results go to one .npz file for each
-case. Only this file imports transformers. Nothing here is used by the package.
+case. Only this file and make_demo_expected.py import transformers. Nothing here is used by the package.
 """
 
 from __future__ import annotations
@@ -146,14 +146,14 @@ def loss_and_gradients(
 
 
 def masked_spans(lengths: list[int], width: int, prob: float, span: int, least: int, draws: int) -> dict[str, Any]:
-    """Of SpecAugment's masks for rows of these lengths: the share of each row that is hidden, mean, least and most."""
+    """Of SpecAugment's masks for rows of these lengths: how many real frames are hidden, mean, least and most."""
     mask = torch.arange(width)[None] < torch.tensor(lengths)[:, None]
     np.random.seed(0)
     drawn = np.stack([
         _compute_mask_indices((len(lengths), width), prob, span, attention_mask=mask.long(), min_masks=least)
         for _ in range(draws)
     ])  # fmt: skip
-    hidden = drawn.sum(-1)
+    hidden = (drawn & mask.numpy()).sum(-1)
     return {"mean": hidden.mean(0).tolist(), "least": hidden.min(0).tolist(), "most": hidden.max(0).tolist()}
 
 

@@ -19,6 +19,7 @@
     │   ├── AudioTooShortError        less than one encoder frame
     │   ├── AudioTooLongError         more than can be translated in one piece
     │   └── TranslationError          the model failed on this input (out of memory, say)
+    ├── TrainingError             training cannot go on                      (exit status 1)
     └── OutputError               results cannot be written                  (exit status 1)
 
 Knows: what went wrong and which exit status it means. Does not know: how it is shown (cli).
@@ -108,6 +109,10 @@ class AudioTooLongError(InputError, ValueError):
 
 class TranslationError(InputError):
     """The model failed on this input."""
+
+
+class TrainingError(S2T2Error):
+    """Training cannot go on: it diverges, or its saved state cannot be read."""
 
 
 class OutputError(S2T2Error):

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -23,11 +21,16 @@ from numpy.typing import NDArray
 from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, stream_audio
 from s2t2_cli.batching import in_order, length_batches, read_ahead
 from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
+from s2t2_cli.checkpoint.bundled import bundled_name
+from s2t2_cli.checkpoint.published import language_of
 from s2t2_cli.configuration import GenerationConfig
+from s2t2_cli.devices import find_device, find_dtype
 from s2t2_cli.errors import AudioTooLongError, InputError, TranslationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
+from s2t2_cli.generation import Fusion
 from s2t2_cli.generation.hypotheses import Hypothesis
 from s2t2_cli.inputs import STDIN, Source
+from s2t2_cli.language_model import USUAL_WEIGHT, load_fusion
 from s2t2_cli.modeling.speech_encoder_decoder import SpeechEncoderDecoderModel
 from s2t2_cli.records import Alternative, TranslationResult
 from s2t2_cli.text import Detokenizer
@@ -40,10 +43,6 @@ _LONGEST_SECONDS = 600
 
 # Audio in one batch. On a CPU larger batches gain nothing in the encoder and cost padding; a GPU wants to be full.
 _BATCH_SECONDS = {"cpu": 40.0, "mps": 120.0, "cuda": 600.0}
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-_TARGET_LANGUAGE = re.compile(r"en-([a-z]{2})$")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ class Translator:
             print(result.text)
 
     `name` is the checkpoint as it was asked for, `lang` the target language that detokenising follows (None: the
-    text stays as the checkpoint writes it, apart from markers).
+    text stays as the checkpoint writes it, apart from markers), `fusion` the language model that takes part in the
+    search, if any, with its weight and the seconds it took.
     """
 
     def __init__(
@@ -74,12 +74,14 @@ class Translator:
         name: str,
         lang: str | None = None,
         audio_backend: str = "av",
+        fusion: Fusion | None = None,
     ) -> None:
         self.model = model
         self.feature_extractor = feature_extractor
         self.tokenizer = tokenizer
         self.name = name
         self.lang = lang
+        self.fusion = fusion
         self._audio_backend = audio_backend
 
     @classmethod
@@ -95,28 +97,46 @@ class Translator:
         dtype: str = "auto",
         threads: int | None = None,
         audio_backend: str = "av",
+        lm: str | os.PathLike[str] | Checkpoint | None = None,
+        lm_weight: float = USUAL_WEIGHT,
     ) -> Self:
         """Load a checkpoint from a folder, a hub id, or as `resolve_checkpoint` found it.
 
         `lang` is de, tr, ca or ar, by default what the name ends in (`…-en-de`). `device` is auto, cpu, cuda[:N] or
         mps; `dtype` auto, float32, float16 or bfloat16 (auto is float32, which gives the reference's tokens);
-        `threads` limits torch, process-wide. Raises ModelError, or UsageError for a device that is not there.
+        `threads` limits torch, process-wide. `lm` is a language model over the same sub-words (`s2t2 train-lm`), whose
+        log-probability times `lm_weight` is added in every step of the search; scores include it. Raises ModelError,
+        or UsageError for a device that is not there.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        place = _device(device)
+        place = find_device(device)
         check_backend(audio_backend)
+        if isinstance(model, str):
+            model = bundled_name(model, lang)
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
-        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=_dtype(dtype)).to(place)
+        fusion = None
+        if lm is not None:
+            fusion = load_fusion(
+                lm,
+                lm_weight,
+                beside=checkpoint,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                dtype=find_dtype(dtype),
+                device=place,
+            )
+        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=find_dtype(dtype)).to(place)
         return cls(
             network,
             Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder),
             Speech2Text2Tokenizer.from_pretrained(checkpoint.folder),
             name=checkpoint.name,
-            lang=lang or _language_of(checkpoint.name),
+            lang=lang or language_of(checkpoint.name),
             audio_backend=audio_backend,
+            fusion=fusion,
         )
 
     @property
@@ -268,6 +288,7 @@ class Translator:
             features["input_values"].to(self.device, self.dtype),
             attention_mask=None if mask is None else mask.to(self.device),
             generation_config=settings,
+            fusion=self.fusion,
             return_dict_in_generate=True,
         )
         assert not isinstance(output, torch.Tensor)  # a dictionary was asked for
@@ -345,35 +366,3 @@ def _input_error(error: Exception) -> InputError:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda was asked for, but torch sees no CUDA GPU here; use --device cpu")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device mps was asked for, but torch sees no Apple GPU here; use --device cpu")
-    if device.type not in _BATCH_SECONDS:
-        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
-    return device
-
-
-def _dtype(name: str) -> torch.dtype:
-    if name == "auto":
-        return torch.float32
-    if name not in _DTYPES:
-        raise UsageError(f"unknown dtype {name!r}; use auto, {', '.join(_DTYPES)}")
-    return _DTYPES[name]
-
-
-def _language_of(name: str) -> str | None:
-    """The target language a model's name ends in, as the published ones do."""
-    found = _TARGET_LANGUAGE.search(Path(name).name)
-    return found.group(1) if found else None

@@ -27,6 +27,7 @@ content of an input says, and no video decoder runs.
 
 from __future__ import annotations
 
+from s2t2_cli.audio.durations import audio_seconds
 from s2t2_cli.audio.resampling import SAMPLING_RATE, check_backend
 from s2t2_cli.audio.sources import AudioInput
 from s2t2_cli.audio.stream import MIN_SAMPLES, Audio, AudioStream, load_audio, stream_audio
@@ -37,6 +38,7 @@ __all__ = [
     "Audio",
     "AudioInput",
     "AudioStream",
+    "audio_seconds",
     "check_backend",
     "load_audio",
     "stream_audio",

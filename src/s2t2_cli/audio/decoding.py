@@ -111,6 +111,15 @@ class _Progress:
         defects.truncated = self.failing or ((missing or self._is_ogg) and not ends)
 
 
+def stated_seconds(reader: Reader, name: str) -> float | None:
+    """How long the recording is according to its container, None where that says nothing or would be a guess.
+
+    Raises as `decode_frames` does where there is no audio track.
+    """
+    with _open_container(reader, name) as container:
+        return _stated_seconds(container, _choose_stream(container, name), reader)
+
+
 @contextmanager
 def _open_container(reader: Reader, name: str) -> Iterator[InputContainer]:
     try:

@@ -31,6 +31,10 @@ from s2t2_cli.writers import ReaderGoneError
 COMMANDS = {
     "translate": "Translate recorded English speech to text.",
     "models": "List, download and check checkpoints.",
+    "evaluate": "Score translations against references.",
+    "finetune": "Train a model on recordings with translations.",
+    "train-lm": "Train a language model on target text.",
+    "learn-bpe": "Learn sub-words from target text.",
     "doctor": "Check that everything a translation needs is here.",
 }
 
@@ -50,7 +54,7 @@ class Commands(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        return typer.main.get_command(importlib.import_module(f"s2t2_cli.cli.{cmd_name}").app)
+        return typer.main.get_command(importlib.import_module(f"s2t2_cli.cli.{cmd_name.replace('-', '_')}").app)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         self.write_section(formatter, "Commands", list(COMMANDS.items()))

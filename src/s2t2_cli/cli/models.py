@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from s2t2_cli.checkpoint.bundled import ABOUT, BUNDLED
 from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli.exits import say
 from s2t2_cli.cli.help import Command, Group
@@ -31,13 +32,17 @@ ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", show_default=Fals
 
 @app.command("list", cls=Command)
 def list_models(cache_dir: CacheDirOption = None) -> None:
-    """List the published checkpoints, and others in the cache, with what the cache holds of each.
+    """List the bundled and the published checkpoints, and others in the cache, with what is here of each.
 
     BLEU is that of the model cards, on CoVoST 2. Never uses the network.
     """
-    from s2t2_cli.checkpoint.inventory import list_checkpoints
+    from s2t2_cli.checkpoint.inventory import list_checkpoints, size_of_folder
 
-    rows = []
+    rows = [
+        (one.name, one.lang, one.language, "", one.licence, "bundled", size(size_of_folder(one.folder)))
+        for one in BUNDLED.values()
+        if one.is_here
+    ]
     for entry in list_checkpoints(cache_dir):
         one = entry.published
         card = (one.lang, one.language, str(one.bleu), one.licence) if one else ("", "", "", "")
@@ -90,6 +95,8 @@ def info(
 
     description = describe(model, revision=revision, cache_dir=cache_dir, local_files_only=offline)
     facts = description.to_dict()
+    if description.model in BUNDLED:
+        facts = {"model": facts.pop("model"), "about": ABOUT} | facts
     if as_json:
         print_text(json.dumps(facts, indent=2) + "\n")
         return

@@ -53,6 +53,15 @@ ManifestOption = Annotated[
         rich_help_panel=INPUT_PANEL,
     ),
 ]
+AudioDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--audio-dir",
+        metavar="DIR",
+        help="Where relative names in the manifest start; otherwise beside it (of CoVoST 2, in clips).",
+        rich_help_panel=INPUT_PANEL,
+    ),
+]
 RecursiveOption = Annotated[
     bool,
     typer.Option("--recursive/--no-recursive", help="Go into folders of folders.", rich_help_panel=INPUT_PANEL),
@@ -162,6 +171,26 @@ EarlyStoppingOption = Annotated[
         "--early-stopping",
         metavar="true|false|never",
         help="Stop when enough hypotheses are finished, when better ones are unlikely, or when impossible.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+LmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lm",
+        metavar="ID|DIR",
+        help="A language model over the same sub-words (s2t2 train-lm) that takes part in every step.",
+        rich_help_panel=SEARCH_PANEL,
+    ),
+]
+LmWeightOption = Annotated[
+    float | None,
+    typer.Option(
+        "--lm-weight",
+        min=0,
+        metavar="X",
+        callback=_finite,
+        help="How much its log-probability counts; 0.1 if not given, 0 is a search without it.",
         rich_help_panel=SEARCH_PANEL,
     ),
 ]

@@ -10,10 +10,10 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from s2t2_cli.cli.exits import say
 from s2t2_cli.errors import S2T2Error
@@ -50,6 +50,16 @@ class Load:
         average = whole.bytes / whole.sized
         weight = self.bytes + (self.sources - self.sized) * average
         return min(1.0, weight / (whole.bytes + (whole.sources - whole.sized) * average))
+
+
+class Work(Protocol):
+    """What the live line follows."""
+
+    def live(self) -> str:
+        """How far it is, in words."""
+
+    def part_done(self) -> float | None:
+        """From 0 to 1; None while the whole is not known."""
 
 
 @dataclass
@@ -92,6 +102,11 @@ class Tally:
         translated = self.done.sources - self.failed
         text = f"{translated} translated, {self.failed} failed, {spell_seconds(self.audio_seconds)} of audio"
         return f"{text} in {spell_seconds(self.elapsed)} ({self._speed()}× real time)"
+
+    def share(self, seconds: float) -> str:
+        """A part of the work that took `seconds`: `12 s of 2 m 10 s (9%)`."""
+        elapsed = max(self.elapsed, 1e-9)
+        return f"{spell_seconds(seconds)} of {spell_seconds(elapsed)} ({seconds / elapsed:.0%})"
 
     def live(self) -> str:
         """The live line: `12/198 · 1 failed · 41 s of audio · 5.6× real time · 2 m 03 s left`."""
@@ -149,15 +164,15 @@ class Display:
 
 
 class LiveDisplay(Display):
-    """Messages, and a line at the bottom of the terminal that follows the tally."""
+    """Messages, and a line at the bottom of the terminal that follows the work."""
 
     is_live = True
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, work: Work) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._tally = tally
+        self._work = work
         self._console = Console(stderr=True)
         self._live = Live(
             console=self._console,
@@ -207,8 +222,8 @@ class LiveDisplay(Display):
         from rich.table import Table
         from rich.text import Text
 
-        words = self._tally.live()
-        part = self._tally.part_done()
+        words = self._work.live()
+        part = self._work.part_done()
         room = self._console.width - len(words) - 1
         line = Table.grid(padding=(0, 1))
         line.add_column(width=max(4, min(_WIDEST_BAR, room)))
@@ -218,16 +233,32 @@ class LiveDisplay(Display):
         return line
 
 
-def make_display(tally: Tally, *, wants_progress: bool | None) -> Display:
+def make_display(work: Work, *, wants_progress: bool | None) -> Display:
     """The live display where standard error is a terminal that can show it.
 
     Left to itself (None) it stays away where standard output is a pipe: what comes out at its end (`| tee`,
     `| grep`) is most often written to the same terminal, across the line.
     """
-    is_terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None)
     if wants_progress is None:
         wants_progress = not _is_pipe(sys.stdout)
-    return LiveDisplay(tally) if wants_progress and is_terminal else Display()
+    return LiveDisplay(work) if wants_progress and _shows_live_lines() else Display()
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A line on the terminal for what goes on, gone at the end; elsewhere what it is told is not shown."""
+    if not _shows_live_lines():
+        yield lambda words: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status("") as status:
+        yield lambda words: status.update(Text(words))
+
+
+def _shows_live_lines() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None)
 
 
 def _is_pipe(stream: TextIO | None) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 
 from s2t2_cli.checkpoint import resolve_checkpoint
+from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli import options as o
 from s2t2_cli.cli.exits import say, show_log
@@ -22,7 +23,7 @@ from s2t2_cli.errors import UsageError
 from s2t2_cli.formats import Format, make_format
 from s2t2_cli.inputs import STDIN, Source, check_named, may_be_several, named_sources
 from s2t2_cli.manifests import Manifest
-from s2t2_cli.writers import FileWriter, FolderWriter, Places, Writer, stdout_writer
+from s2t2_cli.writers import FileWriter, FolderWriter, Places, Writer, refuse_to_overwrite, stdout_writer
 
 EXAMPLES = """\b
 Examples:
@@ -32,6 +33,7 @@ Examples:
   ffmpeg -i talk.mkv -f wav - | s2t2 translate - --lang ar
   s2t2 translate --manifest clips.tsv --model ./my-checkpoint --format tsv
   s2t2 translate talk.mp3 --lang de --num-beams 10 --n-best 3
+  s2t2 translate talk.mp3 --lang de --lm lm-de --length-penalty 0.7
 
 \b
 Exit status: 0 all translated, 1 an input failed, 2 wrong usage or no model,
@@ -45,6 +47,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def translate(
     inputs: o.InputsArgument = None,
     manifest: o.ManifestOption = None,
+    audio_dir: o.AudioDirOption = None,
     recursive: o.RecursiveOption = True,
     audio_backend: o.AudioBackendOption = "av",
     lang: o.LangOption = None,
@@ -58,6 +61,8 @@ def translate(
     min_length: o.MinLengthOption = None,
     no_repeat_ngram_size: o.NoRepeatNgramSizeOption = None,
     early_stopping: o.EarlyStoppingOption = None,
+    lm: o.LmOption = None,
+    lm_weight: o.LmWeightOption = None,
     n_best: o.NBestOption = 1,
     format: o.FormatOption = "text",
     output: o.OutputOption = None,
@@ -82,10 +87,12 @@ def translate(
     """
     if quiet:
         show_log(quiet=True)
-    request = _Request(inputs or [], manifest, recursive)
+    request = _Request(inputs or [], manifest, audio_dir, recursive)
     checkpoint = _checkpoint(model, lang)
     if num_beams is not None and n_best > num_beams:
         raise UsageError(f"--n-best {n_best} needs at least --num-beams {n_best}, not {num_beams}")
+    if lm_weight is not None and lm is None:
+        raise UsageError("--lm-weight is the weight of a language model; name one with --lm")
     if with_filename is None:
         with_filename = request.may_be_several and output_dir is None
     layout = make_format(
@@ -110,6 +117,10 @@ def translate(
         with display.loading(checkpoint):
             # Found before torch is imported, so that a wrong name is answered at once.
             found = resolve_checkpoint(checkpoint, revision=revision, cache_dir=cache_dir, local_files_only=offline)
+            found_lm = None
+            if lm is not None:
+                found_lm = resolve_checkpoint(lm, cache_dir=cache_dir, local_files_only=offline)
+            from s2t2_cli.language_model import USUAL_WEIGHT
             from s2t2_cli.translator import Translator
 
             translator = Translator.from_pretrained(
@@ -119,6 +130,8 @@ def translate(
                 dtype=dtype,
                 threads=threads,
                 audio_backend=audio_backend,
+                lm=found_lm,
+                lm_weight=USUAL_WEIGHT if lm_weight is None else lm_weight,
             )
         ledger = Ledger(places)
         results = translator.translate(
@@ -147,6 +160,8 @@ def translate(
             say(f"warning: {tally.cut_off} translations in all were cut off at the length limit")
         if tally.done.sources > 1 and (display.is_live or tally.failed):
             say(tally.summary())
+        if translator.fusion is not None:
+            say(f"the language model took {tally.share(translator.fusion.seconds)}")
     if tally.failed:
         raise typer.Exit(1)
 
@@ -154,12 +169,12 @@ def translate(
 class _Request:
     """What the user asked to have translated, checked as far as it can be without reading a recording."""
 
-    def __init__(self, named: Sequence[str], manifest: str | None, recursive: bool) -> None:
+    def __init__(self, named: Sequence[str], manifest: str | None, audio_dir: Path | None, recursive: bool) -> None:
         if not named and manifest is None:
             raise UsageError("name at least one recording: s2t2 translate talk.mp3 --lang de")
         check_named(named, stdin_is_taken=manifest == STDIN)
         self._named = named
-        self._manifest = None if manifest is None else Manifest(manifest)
+        self._manifest = None if manifest is None else Manifest(manifest, audio_dir=audio_dir)
         self._recursive = recursive
         self.named_files = [*named, *([manifest] if manifest else [])]
         self.empty_folders: list[str] = []
@@ -190,7 +205,7 @@ class _Request:
 
 def _checkpoint(model: str | None, lang: o.Lang | None) -> str:
     if model is not None:
-        return model
+        return bundled_name(model, lang)
     if lang is None:
         raise UsageError("name the language to translate to, or a checkpoint: s2t2 translate talk.mp3 --lang de")
     return PUBLISHED[lang].model_id
@@ -203,14 +218,5 @@ def _writer(layout: Format, output: Path | None, output_dir: Path | None, inputs
         return FolderWriter(output_dir, layout)
     if output is None:
         return stdout_writer(layout)
-    for name in inputs:
-        if _is_same_file(output, name):
-            raise UsageError(f"--output {output} would overwrite the input {name}; name another file")
+    refuse_to_overwrite("--output", output, inputs)
     return FileWriter(output, layout)
-
-
-def _is_same_file(output: Path, name: str) -> bool:
-    try:
-        return output.is_file() and output.samefile(name)
-    except (OSError, ValueError):  # one of them is not there
-        return False

@@ -16,7 +16,8 @@ def span_mask(lengths: Sequence[int], width: int, *, prob: float, span: int, lea
 
     As in the reference: a row of n positions gets floor(prob * n / span + u) spans, u from [0, 1) shared by all
     rows, and at least `least`, but no more than fit; starts are drawn without replacement, so spans may overlap,
-    and about prob of a row is masked.
+    and about prob of a row is masked. (Of a row without spans the reference hides the last position of the batch,
+    padding mostly; here nothing.)
     """
     mask = torch.zeros((len(lengths), width), dtype=torch.bool)
     rounding = float(torch.rand(()))

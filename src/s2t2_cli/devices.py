@@ -1,0 +1,41 @@
+"""The device and the type of numbers a user names.
+
+Knows: names, what torch finds on this machine. Does not know: models, batches.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from s2t2_cli.errors import UsageError
+
+_KINDS = ("cpu", "cuda", "mps")
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def find_device(name: str) -> torch.device:
+    """The device behind `auto`, `cpu`, `cuda[:N]` or `mps`. Raises UsageError where it is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda was asked for, but torch sees no CUDA GPU here; use --device cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps was asked for, but torch sees no Apple GPU here; use --device cpu")
+    if device.type not in _KINDS:
+        raise UsageError(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    return device
+
+
+def find_dtype(name: str) -> torch.dtype:
+    """The type behind `auto` (float32), `float32`, `float16` or `bfloat16`. Raises UsageError for another name."""
+    if name == "auto":
+        return torch.float32
+    if name not in _DTYPES:
+        raise UsageError(f"unknown dtype {name!r}; use auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
