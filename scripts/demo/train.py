@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=6000)
     parser.add_argument("--lr", type=float, default=1.2e-3)
     parser.add_argument("--warmup", type=int, default=300)
+    parser.add_argument("--schedule", choices=("cosine", "linear", "constant"), default="cosine")
     parser.add_argument("--seconds", type=float, default=64.0, help="audio an update")
     parser.add_argument("--parts", type=int, default=2, help="batches an update, for as many processes")
     parser.add_argument("--epoch-clips", type=int, default=20_000)
@@ -226,7 +227,7 @@ def run(options: argparse.Namespace, world: World) -> None:
         lr=options.lr,
         betas=(0.9, 0.98),
         weight_decay=0.01,
-        schedule="cosine",
+        schedule=options.schedule,
         warmup=min(options.warmup, options.updates // 5),
         clip=2.0,
         seed=options.seed,

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from s2t2_cli.checkpoint.bundled import BUNDLED, bundled_name
+from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import language_of
 from s2t2_cli.configuration import read_json_object
 from s2t2_cli.configuration.search import as_ids
@@ -100,7 +100,7 @@ def finetune(
     process of several. Raises UsageError, ModelError, TrainingError, OutputError.
     """
     name = bundled_name(settings.model, settings.lang)
-    lang = settings.lang or (BUNDLED[name].lang if name in BUNDLED else language_of(name))
+    lang = settings.lang or language_of(name)
     if settings.moses and lang is None:
         raise UsageError("Moses tokenisation needs the language: --lang de; or --no-tokenize for tokenised text")
     with join_world(device) as (world, place):
