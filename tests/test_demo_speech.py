@@ -13,8 +13,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "demo"))
 
-from clips import ClipBatches, Labels, Share, normalised, spoken_batch
+from clips import ClipBatches, Share, normalised, spoken_batch
 from export_clips import manifest_row, write_wav
+from labels import Labels
 from network import START, SharedTranslator
 from perturbation import perturbed
 from score_digits import matches

@@ -14,20 +14,13 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 import torch
+from labels import Labels
 from perturbation import perturbed
 from speech_store import SAMPLING_RATE, Clip, ClipStore
 from torch import Tensor
 
 # Clips that are sorted by length together: enough for batches of like length, few enough for variety.
 POOL = 800
-
-
-@dataclass(frozen=True)
-class Labels:
-    """A sentence's ids: its phonemes, and its sub-words with the end token a language, None where untranslated."""
-
-    phonemes: tuple[int, ...]
-    translations: tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True)

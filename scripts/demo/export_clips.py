@@ -11,9 +11,8 @@ import wave
 from pathlib import Path
 from typing import Any
 
+from labels import LANGUAGES
 from speech_store import SAMPLING_RATE, Clip, ClipStore
-
-LANGUAGES = ("de", "tr", "ca", "ar")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from random import Random
 import av
 import numpy as np
 import numpy.typing as npt
-from export_clips import LANGUAGES
+from labels import LANGUAGES
 from speech_store import SAMPLING_RATE, ClipStore
 
 CODECS = {"opus": ("libopus", 24_000), "flac": ("flac", None)}

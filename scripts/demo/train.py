@@ -9,13 +9,13 @@ A run that was killed goes on where it was when the same command is given again.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from clips import ClipBatches, Labels, Share, SpokenBatch, audio_of, normalised, spoken_batch
+from clips import ClipBatches, Share, SpokenBatch, audio_of, normalised, spoken_batch
+from labels import LANGUAGES, SOUNDS, Corpus, Labels
 from network import PAD, START, SharedTranslator
 from speech_store import ClipStore
 from torch import Tensor
@@ -25,53 +25,13 @@ from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation import generate
 from s2t2_cli.modeling.speech_encoder_decoder import EncoderOutput
 from s2t2_cli.processing import Speech2Text2Processor
-from s2t2_cli.subwords import learn
-from s2t2_cli.text import Detokenizer, MosesTokenizer
-from s2t2_cli.tokenization import Speech2Text2Tokenizer
+from s2t2_cli.text import Detokenizer
 from s2t2_cli.training.loop import train
 from s2t2_cli.training.objective import IGNORED, ctc_loss, smoothed_cross_entropy
 from s2t2_cli.training.settings import TrainingSettings
 from s2t2_cli.training.state import load_state
 from s2t2_cli.training.tasks import Losses, Task
 from s2t2_cli.training.world import World, join_world
-
-LANGUAGES = ("de", "tr", "ca", "ar")
-DOMAIN = ("alarm", "calendar", "datetime", "transport", "weather")
-# The sounds of misaki's American alphabet, units of the CTC behind the blank; stress, spaces and punctuation are not.
-SOUNDS = {sound: place + 1 for place, sound in enumerate("AIOTWYbdfhijklmnpstuvwzæðŋɐɑɔəɛɜɡɪɹʃʊʌʒʤʧθᵊᵻ")}
-
-
-class Corpus:
-    """Sentences with their labels; the sub-words are learnt from the training partition."""
-
-    def __init__(self, path: Path, folder: Path, vocabulary: int, stores: Sequence[ClipStore]) -> None:
-        self.rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
-        label_text = {lang: MosesTokenizer(lang) for lang in LANGUAGES}
-        self.tokenizers = []
-        for lang in LANGUAGES:
-            target = folder / "tokenizers" / lang
-            if not (target / "vocab.json").exists():
-                training = [row[lang] for row in self.rows.values() if row["partition"] == "train" and row[lang]]
-                target.mkdir(parents=True, exist_ok=True)
-                learn([label_text[lang](text) for text in training], vocab_size=vocabulary).save_pretrained(target)
-            self.tokenizers.append(Speech2Text2Tokenizer.from_pretrained(target))
-        training = {name for name, row in self.rows.items() if row["partition"] == "train" and _in_domain(row)}
-        spoken = {clip.row: clip.phonemes for store in stores for clip in store.clips if clip.row in training}
-        self.labels = {
-            row: Labels(
-                tuple(SOUNDS[sound] for sound in phonemes if sound in SOUNDS),
-                tuple(
-                    (*tokenizer.encode(label_text[lang](self.rows[row][lang])), START) if self.rows[row][lang] else None
-                    for lang, tokenizer in zip(LANGUAGES, self.tokenizers, strict=True)
-                ),
-            )
-            for row, phonemes in spoken.items()
-        }
-
-
-def _in_domain(row: Mapping[str, Any]) -> bool:
-    """All but MASSIVE's other scenarios, whose words would need more training than the demo is given."""
-    return row["source"] != "massive" or row["family"] in DOMAIN
 
 
 class DemoTask(Task[SpokenBatch]):
