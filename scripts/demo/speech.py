@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from speech_engines import Engine, FliteEngine, HibariEngine, KokoroEngine, phonemes
-from speech_store import ClipStore
+from speech_store import SAMPLING_RATE, ClipStore
 from speech_voices import evaluation_speaker, flite_speaker, hibari_speaker, kokoro_speaker
 
 RANDOM_SPEAKERS: dict[str, Callable[[Random], dict[str, Any]]] = {
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--part", default="1/1", help="i/n: this process speaks every n-th clip, into a store of its own"
     )
+    parser.add_argument("--word-by-word", action="store_true", help="say each word alone and join them, cut close")
     options = parser.parse_args()
     rows = list(_selected(options))
     engine = _engine(options)
@@ -62,7 +63,9 @@ def speak(rows: list[dict[str, Any]], engine: Engine, store: ClipStore, options:
         speaker = (
             evaluation_speaker(number) if options.voices == "evaluation" else RANDOM_SPEAKERS[options.engine](random)
         )
-        audio = _unclipped(engine(row["en"], speaker, random.getrandbits(32)))
+        seed = random.getrandbits(32)
+        audio = (_word_by_word if options.word_by_word else _whole)(engine, row["en"], speaker, seed)
+        audio = _unclipped(audio)
         clip = store.append(
             f"{options.engine}-{number:06d}", row["id"], options.engine, audio, speaker, phonemes(row["en"])
         )
@@ -73,6 +76,23 @@ def speak(rows: list[dict[str, Any]], engine: Engine, store: ClipStore, options:
                 f"{len(store.clips)} of {len(wanted)} clips, {store.seconds / 60:.1f} min, {speed:.1f} x real time",
                 flush=True,
             )
+
+
+def _whole(engine: Engine, text: str, speaker: dict[str, Any], seed: int) -> npt.NDArray[np.float32]:
+    return engine(text, speaker, seed)
+
+
+def _word_by_word(engine: Engine, text: str, speaker: dict[str, Any], seed: int) -> npt.NDArray[np.float32]:
+    """Each word said alone and cut close, as where recordings of single words were joined."""
+    random = np.random.default_rng(seed)
+    parts: list[npt.NDArray[np.float32]] = []
+    for word in text.split():
+        said = engine(f"{word}.", speaker, int(random.integers(1 << 31)))
+        loud = np.flatnonzero(np.abs(said) > 0.02 * np.abs(said).max(initial=1e-5))
+        gap = np.zeros(int(max(0.0, random.uniform(-0.05, 0.15)) * SAMPLING_RATE), np.float32)
+        level = np.float32(random.uniform(0.6, 1.0))
+        parts += [level * said[loud[0] : loud[-1] + 1], gap] if len(loud) else [gap]
+    return np.concatenate(parts)
 
 
 def _unclipped(audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
