@@ -28,7 +28,8 @@ EXAMPLES = """\b
 Examples:
   s2t2 finetune --lang de --train train.jsonl --valid dev.jsonl -o my-model
   s2t2 finetune --model facebook/wav2vec2-large-lv60 --tokenizer bpe-de \\
-      --lang de --train covost_v2.en_de.train.tsv --valid covost_v2.en_de.dev.tsv -o my-model
+      --lang de --train covost_v2.en_de.train.tsv \\
+      --valid covost_v2.en_de.dev.tsv -o my-model
   s2t2 finetune --model my-model --lang de --train labelled.jsonl \\
       --train pseudo.jsonl --upsample equal --valid dev.jsonl -o student
   torchrun --nproc-per-node 8 -m s2t2_cli finetune --lang de --train …
