@@ -6,14 +6,13 @@ Knows: files and their formats. Does not know: languages, sub-words, what is lea
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from s2t2_cli.errors import UsageError
-from s2t2_cli.inputs import STDIN
+from s2t2_cli.inputs import STDIN, open_text
 
 TEXT_FIELD = "text"
 
@@ -32,7 +31,7 @@ def read_sentences(names: Iterable[str], *, field: str = TEXT_FIELD) -> Iterator
     """
     for name in names:
         shown = "standard input" if name == STDIN else name
-        stream = _open(name, shown)
+        stream = open_text(name, "text file")
         try:
             for sentence in _sentences(_lines(stream, shown), name, shown, field):
                 if one_line := " ".join(sentence.split()):
@@ -40,20 +39,6 @@ def read_sentences(names: Iterable[str], *, field: str = TEXT_FIELD) -> Iterator
         finally:
             if name != STDIN:
                 stream.close()
-
-
-def _open(name: str, shown: str) -> BinaryIO:
-    if name == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise UsageError("standard input is closed; pipe text into s2t2 or name a file")
-        return sys.stdin.buffer
-    try:
-        return Path(name).open("rb")
-    except FileNotFoundError as problem:
-        raise UsageError(f"there is no text file {shown}") from problem
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else problem
-        raise UsageError(f"cannot read the text file {shown} ({reason})") from problem
 
 
 def _lines(stream: BinaryIO, shown: str) -> Iterator[tuple[int, str]]:

@@ -263,3 +263,21 @@ def _url_parts(url: str) -> tuple[str, ...]:
     if query:
         parts[-1] += "?" + query.replace("/", "_")
     return tuple(parts)
+
+
+def open_text(name: str, kind: str) -> BinaryIO:
+    """The bytes of a file with text, or of standard input for `-`; `kind` names in errors what is read: `manifest`.
+
+    Raises UsageError.
+    """
+    if name == STDIN:
+        if sys.stdin is None or sys.stdin.closed:
+            raise UsageError(f"standard input is closed; pipe a {kind} into s2t2 or name a file")
+        return sys.stdin.buffer
+    try:
+        return Path(name).open("rb")
+    except FileNotFoundError as problem:
+        raise UsageError(f"there is no {kind} {name}") from problem
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise UsageError(f"cannot read the {kind} {name} ({reason})") from problem

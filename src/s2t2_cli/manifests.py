@@ -10,7 +10,6 @@ import json
 import math
 import os
 import stat
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +19,7 @@ from typing import Any, BinaryIO
 from s2t2_cli.commonvoice import CLIPS, in_clips, is_common_voice, our_columns, split_line
 from s2t2_cli.errors import InputReadError, ManifestError, UsageError
 from s2t2_cli.escaping import unescape_cell
-from s2t2_cli.inputs import STDIN, Source, file_source, is_url, url_source
+from s2t2_cli.inputs import STDIN, Source, file_source, is_url, open_text, url_source
 
 PATH_FIELD = "audio_filepath"
 
@@ -56,7 +55,7 @@ class Manifest:
     def __init__(self, name: str, *, audio_dir: Path | None = None, content: BinaryIO | None = None) -> None:
         self.name = name
         self._shown = "standard input" if name == STDIN else name
-        stream = content or _open(name, self._shown)
+        stream = content or open_text(name, "manifest")
         lines = _numbered_lines(stream, ours=name != STDIN)
         try:
             self.repeatable = content is None and name != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
@@ -148,20 +147,6 @@ class Manifest:
         if self._has_clips:
             row[PATH_FIELD] = in_clips(row[PATH_FIELD])
         return row
-
-
-def _open(name: str, shown: str) -> BinaryIO:
-    if name == STDIN:
-        if sys.stdin is None or sys.stdin.closed:
-            raise UsageError("standard input is closed; pipe a manifest into s2t2 or name a file")
-        return sys.stdin.buffer
-    try:
-        return Path(name).open("rb")
-    except FileNotFoundError as problem:
-        raise UsageError(f"there is no manifest {shown}") from problem
-    except (OSError, ValueError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else problem
-        raise UsageError(f"cannot read the manifest {shown} ({reason})") from problem
 
 
 def _numbered_lines(stream: BinaryIO, *, ours: bool) -> Generator[tuple[int, bytes], None, None]:

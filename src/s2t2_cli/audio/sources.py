@@ -190,7 +190,7 @@ def _to_numpy(tensor: torch.Tensor, name: str) -> NDArray[Any]:
         if tensor.is_floating_point():
             tensor = tensor.float()  # numpy has no bfloat16
         array: NDArray[Any] = tensor.numpy()
-    except (RuntimeError, TypeError, NotImplementedError) as problem:  # sparse, quantised, on the meta device
+    except (RuntimeError, TypeError) as problem:  # sparse, quantised, on the meta device
         raise InvalidAudioError(
             f"{name} is a {tensor.layout} tensor on {tensor.device} without plain samples"
         ) from problem

@@ -5,6 +5,7 @@ Knows: the agreement between the two sides. Does not know: either side.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -43,11 +44,11 @@ class Batches(Protocol[Part, MadeBatch]):
         """The batch of one description; None where nothing of it can be used. Called from another thread."""
 
 
-class Task(nn.Module, Generic[Batch]):
+class Task(nn.Module, ABC, Generic[Batch]):
     """A model with its losses and its validation. `state_dict()` is what is saved to resume; it may hold more than
     what is released.
 
-    A task has to define `forward`, `validate` (unless there is none) and `release`.
+    A task has to define `forward`, `validate` and `release`.
     """
 
     unit = "batches"
@@ -56,20 +57,20 @@ class Task(nn.Module, Generic[Batch]):
     """The name of the score of `validate` that decides which model is the best."""
     higher_is_better = True
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Losses:
         """The losses of a batch, in training mode, under autocast where the settings say so."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validate(self) -> Mapping[str, float]:
         """Scores by name, `best_score` among them; called in evaluation mode without gradients, in every process.
 
         Every process must return the same. Nothing that is saved may change.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self) -> None:
         """Write the model as it is now where its users look for it: it is the best so far. First process only."""
-        raise NotImplementedError
 
     def begin_update(self, update: int) -> None:
         """Called before each update, counted from 1: the place to freeze and unfreeze parameters."""
