@@ -18,9 +18,10 @@ def main() -> None:
     from s2t2_cli.cli.app import run
 
     status = run(sys.argv[1:])
-    if threading.active_count() > 1:
-        # A thread that reads ahead may sit inside FFmpeg or wait for a pipe for ever; taking the interpreter down
-        # around it can abort the process. Results are written unbuffered, so nothing is lost.
+    if threading.active_count() > 1 or "TORCHELASTIC_RUN_ID" in os.environ:
+        # A thread that reads ahead may sit inside FFmpeg or wait for a pipe for ever, and torch.distributed has
+        # threads of its own; taking the interpreter down around them can abort the process. Results are written
+        # unbuffered, so nothing is lost.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
