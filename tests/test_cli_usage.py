@@ -79,7 +79,10 @@ class TestUsage:
             ("translate a.wav --lang de --length-penalty nan", "'--length-penalty': nan is not a number to work with"),
             ("translate a.wav --lang de --device tpu", "'tpu' is not one of 'auto', 'cpu', 'cuda', 'cuda:N', 'mps'"),
             ("translate a.wav --lang de --num-beams 0", "'--num-beams': Input should be greater than or equal to 1"),
-            ("translate a.wav --lang de --dtype int8", "'int8' is not one of 'auto', 'float32', 'bfloat16', 'float16'"),
+            (
+                "translate a.wav --lang de --dtype int4",
+                "'int4' is not one of 'auto', 'float32', 'bfloat16', 'float16', 'int8'",
+            ),
             ("translate a.wav --lang de --num-beams 2 --n-best 3", "--n-best 3 needs at least --num-beams 3, not 2"),
             ("translate a.wav --lang de --output x --output-dir y", "give --output for one file or --output-dir for"),
             ("translate a.wav --lang de --output a.wav", "--output a.wav would overwrite the input a.wav"),

@@ -10,7 +10,12 @@ import torch
 from s2t2_cli.errors import UsageError
 
 _KINDS = ("cpu", "cuda", "mps")
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "int8": torch.int8,
+}
 
 
 def find_device(name: str) -> torch.device:
@@ -33,9 +38,18 @@ def find_device(name: str) -> torch.device:
 
 
 def find_dtype(name: str) -> torch.dtype:
-    """The type behind `auto` (float32), `float32`, `float16` or `bfloat16`. Raises UsageError for another name."""
+    """The type behind `auto` (float32), `float32`, `float16`, `bfloat16` or `int8`. Raises UsageError for another."""
     if name == "auto":
         return torch.float32
     if name not in _DTYPES:
         raise UsageError(f"unknown dtype {name!r}; use auto, {', '.join(_DTYPES)}")
     return _DTYPES[name]
+
+
+def find_device_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """Both; for int8 `auto` is the CPU. Raises UsageError as the two above, and where they do not go together."""
+    numbers = find_dtype(dtype)
+    place = find_device("cpu" if device == "auto" and numbers == torch.int8 else device)
+    if numbers == torch.int8 and place.type != "cpu":
+        raise UsageError(f"int8 is computed on the CPU alone; use --device cpu, or --dtype float16 on {place.type}")
+    return place, numbers

@@ -24,7 +24,7 @@ from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import language_of
 from s2t2_cli.configuration import GenerationConfig
-from s2t2_cli.devices import find_device, find_dtype
+from s2t2_cli.devices import find_device_and_dtype
 from s2t2_cli.errors import AudioTooLongError, InputError, TranslationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation import Fusion
@@ -103,14 +103,14 @@ class Translator:
         """Load a checkpoint from a folder, a hub id, or as `resolve_checkpoint` found it.
 
         `lang` is de, tr, ca or ar, by default what the name ends in (`…-en-de`). `device` is auto, cpu, cuda[:N] or
-        mps; `dtype` auto, float32, float16 or bfloat16 (auto is float32, which gives the reference's tokens);
-        `threads` limits torch, process-wide. `lm` is a language model over the same sub-words (`s2t2 train-lm`), whose
-        log-probability times `lm_weight` is added in every step of the search; scores include it. Raises ModelError,
-        or UsageError for a device that is not there.
+        mps; `dtype` auto, float32, float16, bfloat16 or, on the CPU, int8 (auto is float32, which gives the reference's
+        tokens); `threads` limits torch, process-wide. `lm` is a language model over the same sub-words
+        (`s2t2 train-lm`), whose log-probability times `lm_weight` is added in every step of the search; scores include
+        it. Raises ModelError, or UsageError for a device that is not there.
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        place = find_device(device)
+        place, numbers = find_device_and_dtype(device, dtype)
         check_backend(audio_backend)
         if isinstance(model, str):
             model = bundled_name(model, lang)
@@ -125,10 +125,10 @@ class Translator:
                 beside=checkpoint,
                 cache_dir=cache_dir,
                 local_files_only=local_files_only,
-                dtype=find_dtype(dtype),
+                dtype=torch.float32 if numbers == torch.int8 else numbers,
                 device=place,
             )
-        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=find_dtype(dtype)).to(place)
+        network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=numbers).to(place)
         return cls(
             network,
             Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder),

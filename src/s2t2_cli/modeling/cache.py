@@ -26,6 +26,7 @@ class DecoderCache:
         self.layers = layers
         self.length = 0
         self._own: Tensor | None = None  # (layers, keys or values, rows, heads, capacity, head_dim)
+        self._spare: Tensor | None = None  # room of the same shape, where the next order of rows is written
         self._cross: list[tuple[Tensor, Tensor]] = []
 
     @classmethod
@@ -81,8 +82,13 @@ class DecoderCache:
 
     def reorder(self, rows: Tensor) -> None:
         """Let row i continue what row `rows[i]` held; `rows` may be fewer than before."""
-        if self._own is not None:
-            self._own = self._own.index_select(2, rows)
+        if self._own is None:
+            return
+        # Two blocks take turns: memory that is given back after each step is cleared by the system before the next.
+        target = self._spare
+        if target is None or target.shape != (*self._own.shape[:2], len(rows), *self._own.shape[3:]):
+            target = self._own.new_empty((*self._own.shape[:2], len(rows), *self._own.shape[3:]))
+        self._own, self._spare = torch.index_select(self._own, 2, rows, out=target), self._own
 
     def keep_utterances(self, utterances: Tensor) -> None:
         """Drop the encoder's keys and values of all but the named utterances."""

@@ -9,11 +9,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,  # exact, by the error function
@@ -36,8 +38,8 @@ def merge_heads(states: Tensor) -> Tensor:
     return states.transpose(1, 2).reshape(batch, length, heads * head_dim)
 
 
-class DerivedWeight:
-    """A tensor computed from parameters, kept as long as they do not change.
+class DerivedWeight(Generic[T]):
+    """A tensor, or another form of one, computed from parameters, kept as long as they do not change.
 
     Inference asks for it once a forward pass, training changes its sources at every step: the sources' version
     counters, which in-place writes advance, tell the two apart. While gradients are recorded it is always computed
@@ -45,12 +47,12 @@ class DerivedWeight:
     sources without advancing a counter.
     """
 
-    def __init__(self, compute: Callable[..., Tensor]) -> None:
+    def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
         self._key: tuple[tuple[int, int, torch.device, torch.dtype], ...] | None = None
-        self._value: Tensor | None = None
+        self._value: T | None = None
 
-    def __call__(self, *sources: Tensor) -> Tensor:
+    def __call__(self, *sources: Tensor) -> T:
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
             self._value = self._key = None
             return self._compute(*sources)
@@ -59,7 +61,7 @@ class DerivedWeight:
             self._value, self._key = self._compute(*sources), key
         return self._value
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> DerivedWeight:
+    def __deepcopy__(self, memo: dict[int, Any]) -> DerivedWeight[T]:
         return DerivedWeight(self._compute)
 
     def __reduce__(self) -> tuple[Any, ...]:

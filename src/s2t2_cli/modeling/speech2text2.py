@@ -23,11 +23,13 @@ from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import (
     ACTIVATION_FUNCTIONS,
+    DerivedWeight,
     ModelOutput,
     initialise_linear,
     merge_heads,
     split_heads,
 )
+from s2t2_cli.modeling.packed import PackedLinear
 
 
 @dataclass
@@ -82,20 +84,36 @@ class DecoderAttention(nn.Module):
         self.heads, self.dropout = config.decoder_attention_heads, config.attention_dropout
         self.k_proj, self.v_proj, self.q_proj = (nn.Linear(width, width) for _ in range(3))
         self.out_proj = nn.Linear(width, width)
+        self._joined_weight, self._joined_bias = DerivedWeight(_joined), DerivedWeight(_joined)
+
+    def queries(self, states: Tensor) -> Tensor:
+        """(batch, length, d_model) -> queries (batch, heads, length, head_dim)."""
+        return split_heads(self.q_proj(states), self.heads)
 
     def keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, length, d_model) -> keys and values (batch, heads, length, head_dim)."""
         return split_heads(self.k_proj(states), self.heads), split_heads(self.v_proj(states), self.heads)
 
+    def queries_keys_values(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All three of the same states, by one product: a decoder step is made of small ones."""
+        weight = self._joined_weight(self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
+        bias = self._joined_bias(self.q_proj.bias, self.k_proj.bias, self.v_proj.bias)
+        query, keys, values = F.linear(states, weight, bias).chunk(3, dim=-1)
+        return split_heads(query, self.heads), split_heads(keys, self.heads), split_heads(values, self.heads)
+
     def attend(
-        self, states: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, causal: bool = False
+        self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, causal: bool = False
     ) -> Tensor:
-        """(batch, length, d_model) queries -> the same shape; `mask` bool, True where attention may look."""
-        query = split_heads(self.q_proj(states), self.heads)
+        """Queries (batch, heads, length, head_dim) -> (batch, length, d_model); `mask` bool, True where attention may
+        look."""
         dropout = self.dropout if self.training else 0.0
         context = F.scaled_dot_product_attention(query, keys, values, mask, dropout, is_causal=causal)
         attended: Tensor = self.out_proj(merge_heads(context))
         return attended
+
+
+def _joined(*parts: Tensor) -> Tensor:
+    return torch.cat(parts)
 
 
 class DecoderLayer(nn.Module):
@@ -104,8 +122,7 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: Speech2Text2Config) -> None:
         super().__init__()
         width = config.d_model
-        self.dropout = nn.Dropout(config.dropout)
-        self.activation_dropout = nn.Dropout(config.activation_dropout)
+        self.dropout, self.activation_dropout = config.dropout, config.activation_dropout
         self.activation = ACTIVATION_FUNCTIONS[config.activation_function]
         self.self_attn = DecoderAttention(config)
         self.self_attn_layer_norm = nn.LayerNorm(width)
@@ -113,8 +130,8 @@ class DecoderLayer(nn.Module):
         if config.add_cross_attention:
             self.encoder_attn = DecoderAttention(config)
             self.encoder_attn_layer_norm = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, config.decoder_ffn_dim)
-        self.fc2 = nn.Linear(config.decoder_ffn_dim, width)
+        self.fc1 = PackedLinear(width, config.decoder_ffn_dim)
+        self.fc2 = PackedLinear(config.decoder_ffn_dim, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(
@@ -127,25 +144,24 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """(rows, length, d_model) -> the same shape. `mask` None means causal among the new positions."""
         rows, length, width = states.shape
-        keys, values = self.self_attn.keys_values(states)
+        query, keys, values = self.self_attn.queries_keys_values(states)
         if cache is not None:
             keys, values = cache.append(index, keys, values)
         causal = mask is None and length > 1
-        states = self._add(states, self.self_attn.attend(states, keys, values, mask, causal=causal))
+        states = self._add(states, self.self_attn.attend(query, keys, values, mask, causal=causal))
         states = self.self_attn_layer_norm(states)
         if memory is not None and self.encoder_attn is not None:
             keys, values = memory.keys_values(index, self.encoder_attn, cache)
             # All hypotheses of an utterance are so many queries to the same keys: nothing is repeated for them.
-            queries = states.reshape(keys.shape[0], -1, width)
+            queries = self.encoder_attn.queries(states.reshape(keys.shape[0], -1, width))
             context = self.encoder_attn.attend(queries, keys, values, memory.mask).view(rows, length, width)
             states = self.encoder_attn_layer_norm(self._add(states, context))
-        inner = self.activation_dropout(self.activation(self.fc1(states)))
+        inner = F.dropout(self.activation(self.fc1(states)), self.activation_dropout, self.training)
         normalised: Tensor = self.final_layer_norm(self._add(states, self.fc2(inner)))
         return normalised
 
     def _add(self, states: Tensor, change: Tensor) -> Tensor:
-        total: Tensor = states + self.dropout(change)
-        return total
+        return states + (F.dropout(change, self.dropout) if self.training else change)
 
 
 @dataclass(frozen=True)
@@ -240,7 +256,7 @@ class Speech2Text2ForCausalLM(nn.Module):
         if not config.add_cross_attention:
             self.tensors_ignored = (*self.tensors_ignored, r"model\.decoder\.layers\.\d+\.encoder_attn.*")
         self.model = Speech2Text2Model(config)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = PackedLinear(config.d_model, config.vocab_size, bias=False)
         self.apply(lambda module: initialise_linear(module, config.init_std))
 
     @classmethod
@@ -284,8 +300,8 @@ class Speech2Text2ForCausalLM(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
-        return self.lm_head.weight.dtype
+        """What the model computes in."""
+        return self.model.decoder.embed_tokens.weight.dtype
 
     def new_cache(self) -> DecoderCache:
         """An empty cache, to be passed as `past_key_values`."""

@@ -21,6 +21,7 @@ from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation import Fusion, GenerationOutput, generate
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import ModelOutput, initialise_linear
+from s2t2_cli.modeling.quantized import read_quantized, use_quantized_linears
 from s2t2_cli.modeling.speech2text2 import Speech2Text2ForCausalLM, fill_in_tied, token_loss
 from s2t2_cli.modeling.wav2vec2 import Wav2Vec2Model
 
@@ -91,9 +92,10 @@ class SpeechEncoderDecoderModel(nn.Module):
     ) -> Self:
         """Load a folder, a hub id or a resolved checkpoint, in evaluation mode, on the CPU, weights memory-mapped.
 
-        `dtype` converts the weights; None keeps what the file holds. `config` stands in for the checkpoint's own, as
-        training needs it that masks and drops otherwise. Where a file holds both the output layer and
-        the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models are untied
+        `dtype` converts the weights; None keeps what the file holds; int8 quantises the large linear layers, once (the
+        integers are kept in the cache), and computes the rest in float32, on the CPU alone. `config` stands in for the
+        checkpoint's own, as training needs it that masks and drops otherwise. Where a file holds both the output layer
+        and the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models are untied
         although the decoder's configuration claims otherwise. Raises ModelError.
         """
         checkpoint = resolve_checkpoint(
@@ -105,8 +107,15 @@ class SpeechEncoderDecoderModel(nn.Module):
             network = cls(config)
         if settings is not None:
             network.generation_config = GenerationConfig.from_dict(settings)
-        tensors = fill_in_tied(read_tensors(checkpoint), config.decoder, "decoder.")
-        load_weights(network, tensors, source=checkpoint.name, dtype=dtype)
+
+        def read() -> dict[str, Tensor]:
+            return fill_in_tied(read_tensors(checkpoint), config.decoder, "decoder.")
+
+        if dtype == torch.int8:
+            use_quantized_linears(network)
+            load_weights(network, read_quantized(checkpoint, read), source=checkpoint.name)
+        else:
+            load_weights(network, read(), source=checkpoint.name, dtype=dtype)
         network._fill_in_what_files_may_lack()
         return network.eval()
 
@@ -124,12 +133,12 @@ class SpeechEncoderDecoderModel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.decoder.lm_head.weight.device
+        return self.decoder.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
-        return self.decoder.lm_head.weight.dtype
+        """What the model computes in."""
+        return self.decoder.dtype
 
     def encode(self, input_values: Tensor, attention_mask: Tensor | None = None) -> EncoderOutput:
         """Waveforms (batch, samples), mask (batch, samples) -> states after the bridge and the reduced mask.
@@ -197,7 +206,7 @@ class SpeechEncoderDecoderModel(nn.Module):
         shifted = torch.cat([torch.full_like(labels[:, :1], start), labels[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == -100, pad)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(
         self,
         inputs: Tensor | None = None,

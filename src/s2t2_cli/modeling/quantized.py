@@ -1,0 +1,92 @@
+"""Linear layers in 8-bit integers, for the CPU.
+
+Knows: how a weight becomes integers with a scale for each output, and torch's product of such weights with activations
+that are quantised as they come. Does not know: how a model uses its layers, where the cache lies (checkpoint).
+
+Weights are symmetric in [-127, 127]; activations get 7 of their 8 bits, for processors without VNNI add pairs of
+products in 16 bits, which 8 would overflow. What is small, or adds up over a whole utterance, stays as it was: the
+convolutions, norms, the bridge, the decoder's attention.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from s2t2_cli.checkpoint import Checkpoint
+from s2t2_cli.checkpoint.copies import kept_copy
+from s2t2_cli.checkpoint.safetensor_files import read_safetensors
+from s2t2_cli.modeling.common import DerivedWeight
+
+# The layers that hold 95 % of the weights of a full-size model.
+_QUANTIZED = re.compile(
+    r"encoder\.encoder\.layers\.\d+\.(attention\.(q|k|v|out)_proj|feed_forward\.(intermediate|output)_dense)"
+    r"|decoder\.model\.decoder\.layers\.\d+\.fc[12]|decoder\.lm_head"
+)
+_SCALE = "weight_scale"
+
+
+class QuantizedLinear(nn.Module):
+    """`nn.Linear` with `weight` (out, in) int8 and `weight_scale` (out,): the weight is their product, row by row."""
+
+    def __init__(self, width_in: int, width_out: int, *, bias: bool) -> None:
+        super().__init__()
+        self.weight: Tensor
+        self.weight_scale: Tensor
+        self.register_buffer("weight", torch.empty((width_out, width_in), dtype=torch.int8))
+        self.register_buffer("weight_scale", torch.empty(width_out))
+        self.bias: nn.Parameter | None
+        self.register_parameter("bias", nn.Parameter(torch.empty(width_out)) if bias else None)
+        self._packed = DerivedWeight(_pack)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., width in) float32 -> (..., width out) float32."""
+        packed = self._packed(self.weight, self.weight_scale, *(() if self.bias is None else (self.bias,)))
+        product: Tensor = torch.ops.quantized.linear_dynamic(states, packed, reduce_range=True)
+        return product
+
+
+def use_quantized_linears(network: nn.Module) -> None:
+    """Put a QuantizedLinear in the place of each linear layer that is to be one; weights are loaded afterwards."""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Linear) and _QUANTIZED.fullmatch(name):
+            owner, _, last = name.rpartition(".")
+            with torch.device(module.weight.device):
+                layer = QuantizedLinear(module.in_features, module.out_features, bias=module.bias is not None)
+            setattr(network.get_submodule(owner), last, layer)
+
+
+def read_quantized(checkpoint: Checkpoint, read: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors that `read` returns for the checkpoint, quantised; from the cache, where they are there already."""
+    copy = kept_copy("int8", checkpoint.weights, lambda: quantize_tensors(read()))
+    return quantize_tensors(read()) if copy is None else read_safetensors(copy)
+
+
+def quantize_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, those of layers that are to be quantised as integers and scales.
+
+    Scales are the greatest magnitude of each output's weights, divided by 127; all else becomes float32.
+    """
+    quantized: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "weight" and _QUANTIZED.fullmatch(layer):
+            weight = tensor.float()
+            scale = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+            quantized[name] = (weight / scale[:, None]).round().to(torch.int8)
+            quantized[f"{layer}.{_SCALE}"] = scale
+        else:
+            quantized[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return quantized
+
+
+def _pack(weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> object:
+    zero = torch.zeros(len(scale), dtype=torch.int64)
+    with warnings.catch_warnings():  # torch means to move its quantised tensors elsewhere, and says so at each use
+        warnings.simplefilter("ignore")
+        joined = torch._make_per_channel_quantized_tensor(weight, scale.double(), zero, 0)
+        return torch.ops.quantized.linear_prepack(joined, None if bias is None else bias.detach())

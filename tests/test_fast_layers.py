@@ -1,0 +1,92 @@
+"""Layers in another layout or in integers, against the plain ones."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from s2t2_cli import SpeechEncoderDecoderModel, Translator
+from s2t2_cli.errors import UsageError
+from s2t2_cli.modeling.packed import PackedLinear
+from s2t2_cli.modeling.quantized import QuantizedLinear, quantize_tensors
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+
+
+class TestPackedLinear:
+    @pytest.mark.parametrize("shape", [(5, 1, 64), (1, 64), (40, 3, 64)])
+    def test_is_the_plain_product(self, shape: tuple[int, ...]) -> None:
+        layer, states = PackedLinear(64, 96), torch.randn(shape)
+        with torch.no_grad():
+            expected = F.linear(states, layer.weight, layer.bias)
+            torch.testing.assert_close(layer(states), expected, atol=1e-5, rtol=1e-5)
+
+    def test_follows_its_weights(self) -> None:
+        layer, states = PackedLinear(64, 96, bias=False), torch.randn(5, 64)
+        with torch.no_grad():
+            before = layer(states)
+            layer.weight.mul_(2)
+            torch.testing.assert_close(layer(states), 2 * before)
+
+    def test_gradients_pass(self) -> None:
+        layer = PackedLinear(8, 4)
+        layer(torch.randn(2, 8)).sum().backward()
+        assert layer.weight.grad is not None
+
+    def test_can_be_copied(self) -> None:
+        layer, states = PackedLinear(8, 4), torch.randn(2, 8)
+        with torch.no_grad():
+            torch.testing.assert_close(copy.deepcopy(layer)(states), layer(states))
+
+
+class TestInt8:
+    def test_a_weight_is_off_by_half_a_step_at_most(self) -> None:
+        name = "decoder.model.decoder.layers.0.fc1"
+        weight = torch.randn(6, 32)
+        weight[2] = 0  # a layer may be pruned
+        stored = quantize_tensors({f"{name}.weight": weight, f"{name}.bias": torch.ones(6, dtype=torch.float16)})
+        scale = stored[f"{name}.weight_scale"]
+        assert stored[f"{name}.weight"].dtype == torch.int8
+        assert stored[f"{name}.bias"].dtype == torch.float32
+        difference = (stored[f"{name}.weight"] * scale[:, None] - weight).abs()
+        assert (difference <= scale[:, None] / 2 + 1e-7).all()
+
+    def test_no_sum_overflows(self) -> None:
+        """The worst case for 16-bit intermediate sums: neighbouring weights and activations all at their greatest."""
+        layer = QuantizedLinear(64, 2, bias=False)
+        layer.weight.fill_(127)
+        layer.weight_scale.fill_(1 / 127)
+        with torch.inference_mode():
+            product = layer(torch.ones(3, 64))
+        torch.testing.assert_close(product, torch.full((3, 2), 64.0), rtol=0.02, atol=0)
+
+    def test_states_stay_near_float32(self, tiny_checkpoint: Path) -> None:
+        signal = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(7))
+        exact = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.float32)
+        integers = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.int8)
+        assert integers.dtype == torch.float32
+        with torch.inference_mode():
+            wanted, found = exact.encode(signal).last_hidden_state, integers.encode(signal).last_hidden_state
+        assert 0 < (found - wanted).norm() / wanted.norm() < 0.05
+
+    def test_integers_are_kept_and_read_again(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        first = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.int8)
+        (kept,) = (tmp_path / "assets").rglob("*.safetensors")
+        made = kept.stat().st_mtime_ns
+        again = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.int8)
+        assert kept.stat().st_mtime_ns == made
+        for name, tensor in first.state_dict().items():
+            assert torch.equal(tensor, again.state_dict()[name]), name
+
+    def test_is_for_the_cpu(self, tiny_checkpoint: Path) -> None:
+        with pytest.raises(UsageError, match="device cuda"):
+            Translator.from_pretrained(tiny_checkpoint, dtype="int8", device="cuda")
+        assert Translator.from_pretrained(tiny_checkpoint, dtype="int8").device.type == "cpu"
