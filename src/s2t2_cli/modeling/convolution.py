@@ -5,14 +5,17 @@ Does not know: the Transformer behind it, masks, sampling rates.
 
 Activations are channels-last, (positions, channels), so that a window of consecutive positions is one contiguous
 row of memory: a strided convolution is then a matrix product on a strided view, with no copy of the windows, and
-the layer norm runs along the contiguous axis. The utterances of a batch lie end to end in one long signal, each
-starting at a multiple of the total stride, so every layer treats the batch as one signal; the few positions whose
-windows reach over an utterance's end are computed and never read. The signal goes through in stretches: each frame
-depends on 25 ms only, a stretch's activations fit the processor's cache, and memory does not grow with the audio.
+the layer norm runs along the contiguous axis. The utterances of a batch lie end to end in one long signal, without
+their padding, each starting at a multiple of the total stride, so every layer treats the batch as one signal; the few
+positions whose windows reach over an utterance's end are computed and never read. The signal goes through in stretches:
+each frame depends on 25 ms only, a stretch's activations fit the processor's cache, and memory does not grow with the
+audio.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import cast
 
 import torch
@@ -90,18 +93,26 @@ class FeatureEncoder(nn.Module):
         self.config = config
         self.conv_layers = nn.ModuleList(ConvLayer(config, index) for index in range(len(config.conv_dim)))
 
-    def forward(self, input_values: Tensor) -> Tensor:
-        """(batch, samples) -> (batch, frames, channels); frames = `config.frames(samples)`, which must be above 0."""
-        batch, samples = input_values.shape
-        hop = self.config.hop_samples
-        pitch = -(-samples // hop)  # frames from one utterance's start to the next one's
-        signal = F.pad(input_values, (0, pitch * hop - samples)).reshape(-1, 1)
+    def forward(self, input_values: Tensor, lengths: Sequence[int]) -> Tensor:
+        """(batch, samples), of which `lengths[i]` count in row i -> (frames of all rows, channels), row after row.
+
+        A row gives `config.frames(lengths[i])` frames, which must be above 0.
+        """
+        counts = [self.config.frames(length) for length in lengths]
         if self.config.feat_extract_norm == "group":
-            states = self._normalised_over_time(signal, batch, samples)
-        else:
-            states = self._in_stretches(signal)
-        frames = self.config.frames(samples)
-        return torch.stack([states[one * pitch : one * pitch + frames] for one in range(batch)])
+            states = self._normalised_over_time(input_values)
+            return torch.cat([one[:count] for one, count in zip(states, counts, strict=True)])
+        hop = self.config.hop_samples
+        pitches = [-(-length // hop) for length in lengths]  # frames from an utterance's start to the next one's
+        signal = torch.cat(
+            [
+                F.pad(row[:length], (0, pitch * hop - length))
+                for row, length, pitch in zip(input_values, lengths, pitches, strict=True)
+            ]
+        )
+        states = self._in_stretches(signal[:, None])
+        starts = accumulate(pitches[:-1], initial=0)
+        return torch.cat([states[start : start + count] for start, count in zip(starts, counts, strict=True)])
 
     def _in_stretches(self, signal: Tensor) -> Tensor:
         hop, field = self.config.hop_samples, self.config.minimum_samples
@@ -115,16 +126,22 @@ class FeatureEncoder(nn.Module):
             stretches.append(states)
         return torch.cat(stretches)
 
-    def _normalised_over_time(self, signal: Tensor, batch: int, samples: int) -> Tensor:
-        """All at once: the GroupNorm of the first layer looks at the whole of each utterance."""
+    def _normalised_over_time(self, input_values: Tensor) -> Tensor:
+        """All at once: the GroupNorm of the first layer looks at the whole of each row, its padding included.
+
+        (batch, samples) -> (batch, frames, channels).
+        """
+        batch, samples = input_values.shape
+        hop = self.config.hop_samples
+        frames, pitch = self.config.frames(samples), -(-samples // hop)
+        signal = F.pad(input_values, (0, pitch * hop - samples)).reshape(-1, 1)
         first, *others = cast("list[ConvLayer]", list(self.conv_layers))
-        stride, length = self.config.conv_stride[0], first.output_length(samples)
-        pitch = signal.shape[0] // batch // stride
+        length, step = first.output_length(samples), pitch * hop // first.stride
         states = first.convolve(signal)
-        rows = torch.stack([states[one * pitch : one * pitch + length] for one in range(batch)])
+        rows = torch.stack([states[one * step : one * step + length] for one in range(batch)])
         rows = first.layer_norm(rows.transpose(1, 2)).transpose(1, 2)
         # What lies between the utterances is never read, but the next ones' starts must stay where they are.
-        states = first.activation(F.pad(rows, (0, 0, 0, pitch - length)).reshape(batch * pitch, -1))
+        states = first.activation(F.pad(rows, (0, 0, 0, step - length)).reshape(batch * step, -1))
         for layer in others:
             states = layer(states)
-        return states
+        return torch.stack([states[one * pitch : one * pitch + frames] for one in range(batch)])

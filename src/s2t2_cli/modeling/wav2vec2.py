@@ -23,6 +23,7 @@ from s2t2_cli.modeling.common import (
     split_heads,
 )
 from s2t2_cli.modeling.convolution import FeatureEncoder
+from s2t2_cli.modeling.layout import Layout, even, ragged
 from s2t2_cli.modeling.masking import span_mask
 
 
@@ -46,7 +47,7 @@ class FeatureProjection(nn.Module):
         self.dropout = nn.Dropout(config.feat_proj_dropout)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, channels) -> projected (batch, frames, hidden), and the normalised features."""
+        """(frames, channels) -> projected (frames, hidden), and the normalised features."""
         normalised = self.layer_norm(features)
         return self.dropout(self.projection(normalised)), normalised
 
@@ -98,8 +99,11 @@ class PositionalConvEmbedding(nn.Module):
         )
         self.activation = ACTIVATION_FUNCTIONS[config.feat_extract_activation]
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(batch, frames, hidden) -> the same shape, to be added to the states."""
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        """(frames, hidden) -> the same shape, to be added to the states."""
+        return layout.along_utterances(self._positions, states)
+
+    def _positions(self, states: Tensor) -> Tensor:
         positions = self.conv(states.transpose(1, 2))[:, :, : states.shape[1]]
         return self.activation(positions).transpose(1, 2)
 
@@ -114,14 +118,16 @@ class EncoderAttention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        """(batch, frames, hidden) -> the same; `mask` (batch, 1, 1, frames) bool, True where attention may look."""
-        query, key, value = (
-            split_heads(projection(states), self.heads) for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        dropout = self.dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        attended: Tensor = self.out_proj(merge_heads(context))
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        """(frames, hidden) -> the same; frames of one utterance attend to each other."""
+        queries, keys, values = self.q_proj(states), self.k_proj(states), self.v_proj(states)
+
+        def attend(*utterances: Tensor) -> Tensor:
+            query, key, value = (split_heads(one, self.heads) for one in utterances)
+            dropout = self.dropout if self.training else 0.0
+            return merge_heads(F.scaled_dot_product_attention(query, key, value, layout.mask, dropout))
+
+        attended: Tensor = self.out_proj(layout.along_utterances(attend, queries, keys, values))
         return attended
 
 
@@ -137,7 +143,7 @@ class FeedForward(nn.Module):
         self.output_dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, states: Tensor) -> Tensor:
-        """(batch, frames, hidden) -> the same shape."""
+        """(frames, hidden) -> the same shape."""
         inner = self.intermediate_dropout(self.activation(self.intermediate_dense(states)))
         outer: Tensor = self.output_dropout(self.output_dense(inner))
         return outer
@@ -155,13 +161,13 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
-        """(batch, frames, hidden) -> the same; `mask` as in EncoderAttention."""
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        """(frames, hidden) -> the same."""
         if self.stable:
-            states = states + self.dropout(self.attention(self.layer_norm(states), mask))
+            states = states + self.dropout(self.attention(self.layer_norm(states), layout))
             states = states + self.feed_forward(self.final_layer_norm(states))
         else:
-            states = self.layer_norm(states + self.dropout(self.attention(states, mask)))
+            states = self.layer_norm(states + self.dropout(self.attention(states, layout)))
             states = self.final_layer_norm(states + self.feed_forward(states))
         return states
 
@@ -177,24 +183,18 @@ class TransformerEncoder(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
 
-    def forward(self, states: Tensor, valid: Tensor | None) -> list[Tensor]:
-        """(batch, frames, hidden) -> the states before the first and after each layer, the last ones final.
-
-        `valid` (batch, frames) bool marks real frames; padding is zeroed before the positions are added and is
-        never attended to.
-        """
-        mask = None
-        if valid is not None:
-            states = states * valid[:, :, None]
-            mask = valid[:, None, None, :]
-        states = states + self.pos_conv_embed(states)
+    def forward(self, states: Tensor, layout: Layout) -> list[Tensor]:
+        """(frames, hidden) -> the states before the first and after each layer, the last ones final."""
+        if layout.mask is not None:
+            states = states * layout.mask.flatten()[:, None]
+        states = states + self.pos_conv_embed(states, layout)
         if not self.config.do_stable_layer_norm:
             states = self.layer_norm(states)
         states = self.dropout(states)
         history = [states]
         for layer in self.layers:
             if not (self.training and torch.rand(()) < self.config.layerdrop):
-                states = layer(states, mask)
+                states = layer(states, layout)
             history.append(states)
         if self.config.do_stable_layer_norm:
             history[-1] = self.layer_norm(states)
@@ -282,47 +282,53 @@ class Wav2Vec2Model(nn.Module):
         """Encode waveforms.
 
         `input_values` (batch, samples) float, normalised, 16 kHz; `attention_mask` (batch, samples), 1 for real
-        samples, which must come first. Raises AudioTooShortError for an utterance of less than one frame
-        (the reference treats such an item as all padding's opposite, see `frame_mask`).
+        samples, which must come first. Padding is not computed and comes out as zero (not so with an adapter).
+        Raises AudioTooShortError for an utterance of less than one frame (the reference treats such an item as all
+        padding's opposite, see `frame_mask`).
         """
-        if self.config.frames(input_values.shape[1]) < 1:
-            raise too_short(input_values.shape[1], self.config)
-        features = self.feature_extractor(input_values)
-        counts = self._conv_frame_counts(attention_mask)
-        valid = None
-        if attention_mask is not None and counts is not None:
-            valid = frame_mask(counts, features.shape[1], attention_mask, self.config)
-        states, normalised = self.feature_projection(features)
+        batch, samples = input_values.shape
+        lengths = [samples] * batch if attention_mask is None else [int(one) for one in attention_mask.sum(-1).tolist()]
+        if self.config.frames(min(lengths)) < 1:
+            raise too_short(min(lengths), self.config)
+        frames = self.config.frames(samples)
+        layout = ragged([self.config.frames(length) for length in lengths])
+        if self.adapter is not None and attention_mask is not None:
+            # Its convolutions look into the padding (reference behaviour), which is then computed like speech.
+            layout = even(batch, frames, frame_mask(list(layout.lengths), frames, attention_mask, self.config))
+            lengths = [samples] * batch
+        states, normalised = self.feature_projection(self.feature_extractor(input_values, lengths))
         if self.training and self.config.apply_spec_augment:
-            states = self._with_spans_hidden(states, counts or [states.shape[1]] * states.shape[0])
-        history = self.encoder(states, valid)
-        last = history[-1] if self.adapter is None else self.adapter(history[-1])
-        return Wav2Vec2Output(last, normalised, tuple(history) if output_hidden_states else None)
+            states = self._with_spans_hidden(states, layout)
+        history = self.encoder(states, layout)
+        last = layout.padded(history[-1], frames)
+        if self.adapter is not None:
+            last = self.adapter(last)
+        all_states = tuple(layout.padded(one, frames) for one in history) if output_hidden_states else None
+        return Wav2Vec2Output(last, layout.padded(normalised, frames), all_states)
 
-    def _conv_frame_counts(self, attention_mask: Tensor | None) -> list[int] | None:
-        if attention_mask is None:
-            return None
-        return [self.config.frames(int(samples)) for samples in attention_mask.sum(-1).tolist()]
-
-    def _with_spans_hidden(self, states: Tensor, counts: list[int]) -> Tensor:
+    def _with_spans_hidden(self, states: Tensor, layout: Layout) -> Tensor:
         """Spans of frames replaced by the learned `masked_spec_embed`, then spans of channels by zero.
 
-        (batch, frames, hidden) with `counts` real frames each -> the same shape. Padding is never counted or hidden.
+        (frames, hidden) -> the same shape. Padding is never counted or hidden.
         """
-        batch, frames, width = states.shape
+        lengths, width = layout.lengths, states.shape[1]
+        if layout.mask is not None:
+            lengths = tuple(layout.mask.sum(-1).flatten().tolist())
         config = self.config
         if config.mask_time_prob > 0:
             mask = span_mask(
-                counts, frames,
+                lengths, max(layout.lengths),
                 prob=config.mask_time_prob, span=config.mask_time_length, least=config.mask_time_min_masks,
             )  # fmt: skip
-            states = torch.where(mask[:, :, None].to(states.device), self.masked_spec_embed.to(states.dtype), states)
+            hidden = layout.packed(mask)[:, None].to(states.device)
+            states = torch.where(hidden, self.masked_spec_embed.to(states.dtype), states)
         if config.mask_feature_prob > 0:
             mask = span_mask(
-                [width] * batch, width,
+                [width] * len(lengths), width,
                 prob=config.mask_feature_prob, span=config.mask_feature_length, least=config.mask_feature_min_masks,
             )  # fmt: skip
-            states = states.masked_fill(mask[:, None, :].to(states.device), 0)
+            rows = torch.tensor(layout.lengths)
+            states = states.masked_fill(mask.repeat_interleave(rows, dim=0).to(states.device), 0)
         return states
 
     def reduced_attention_mask(self, attention_mask: Tensor | None, frames: int) -> Tensor | None:
