@@ -18,10 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarking import read_wave
-
 
 class Ours:
     """This package."""
@@ -54,9 +50,7 @@ class Ours:
 
     def folder(self, files: list[str], search: dict[str, Any], batch_seconds: float | None = None) -> dict[str, Any]:
         """All files as `s2t2 translate` does it, decoding and text included: seconds, ids by file."""
-        seconds, results = timed(
-            lambda: list(self._translator.translate(files, batch_seconds=batch_seconds, **search))
-        )
+        seconds, results = timed(lambda: list(self._translator.translate(files, batch_seconds=batch_seconds, **search)))
         if failed := [result for result in results if result.error is not None]:
             sys.exit(f"{failed[0].audio_filepath}: {failed[0].error}")
         return {"seconds": seconds, "ids": [list(result.tokens) for result in results]}
@@ -114,7 +108,7 @@ class Oracle:
         """As ours. The reference applies the bridge in every step of the search."""
         import torch
 
-        inputs = self._oracle.features([samples_of(file)])["input_values"]
+        inputs = self._oracle.features([self._oracle.samples_of(file)])["input_values"]
         with torch.no_grad():
             encoder, encoded = timed(lambda: self._model.encoder(inputs))
         seconds, ids = timed(lambda: self._model.generate(encoder_outputs=encoded, **search))
@@ -124,14 +118,14 @@ class Oracle:
         """Seconds in the encoder."""
         import torch
 
-        inputs = self._oracle.features([samples_of(file)])["input_values"]
+        inputs = self._oracle.features([self._oracle.samples_of(file)])["input_values"]
         with torch.no_grad():
             return {"seconds": timed(lambda: self._model.encoder(inputs))[0]}
 
     def folder(self, files: list[str], search: dict[str, Any], batch: int = 1) -> dict[str, Any]:
         """All files, sorted by length in batches of so many clips: seconds, ids by file."""
         started = time.perf_counter()
-        clips = [samples_of(file) for file in files]
+        clips = [self._oracle.samples_of(file) for file in files]
         order = sorted(range(len(clips)), key=lambda one: len(clips[one]), reverse=True)
         ids: dict[int, list[int]] = {}
         for first in range(0, len(order), batch):
@@ -165,11 +159,6 @@ class Whisper:
             for file in files
         ]  # fmt: skip
         return {"seconds": time.perf_counter() - started, "ids": ids}
-
-
-def samples_of(file: str) -> np.ndarray:
-    """What a 16-bit file holds, as floats in [-1, 1)."""
-    return np.frombuffer(read_wave(Path(file)), np.int16).astype(np.float32) / 32768
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

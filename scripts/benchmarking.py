@@ -67,8 +67,8 @@ def add_dtypes(parser: argparse.ArgumentParser) -> None:
 def clip_files(folder: Path | None = None) -> list[Path]:
     """The recordings of a folder; by default the shared ones where they are there, else the repository's."""
     folder = folder or (SPEECH if SPEECH.exists() else None)
-    files = sorted([*(ROOT / "tests" / "data").glob("*.wav"), *DATA.glob("*.wav")] if folder is None else
-                   folder.glob("*.wav"))  # fmt: skip
+    folders = [ROOT / "tests" / "data", DATA] if folder is None else [folder]
+    files = sorted(file for one in folders for file in one.glob("*.wav"))
     return files or sys.exit(f"bench: no .wav in {folder}")
 
 

@@ -1,9 +1,10 @@
 """The reference, run live: transformers 4.40.2 in an environment of its own.
 
     .venv-oracle/bin/python scripts/oracle.py REQUEST.json
+    .venv-oracle/bin/python scripts/oracle.py translate CHECKPOINT CLIP.wav [SETTING=NUMBER …]
 
 REQUEST names checkpoints to make (from random weights) and clips to translate; results go to one .npz file for each
-case. Only this file and make_demo_expected.py import transformers. Nothing here is used by the package.
+case. `translate` prints one clip's translation, in the shortest way there is, for scripts/bench_process.py. Only this file and make_demo_expected.py import transformers. Nothing here is used by the package.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 import warnings
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,12 @@ def features(clips: list[np.ndarray]) -> dict[str, torch.Tensor]:
     """What the reference's extractor makes of the clips: padded, with mask."""
     extractor = Wav2Vec2FeatureExtractor(**{k: v for k, v in EXTRACTOR.items() if k != "feature_extractor_type"})
     return dict(extractor(clips, sampling_rate=16_000, padding=True, return_tensors="pt"))
+
+
+def samples_of(file: str) -> np.ndarray:
+    """What a 16-bit mono file holds, as floats in [-1, 1)."""
+    with wave.open(file) as clip:
+        return np.frombuffer(clip.readframes(clip.getnframes()), np.int16).astype(np.float32) / 32768
 
 
 def translate(model: SpeechEncoderDecoderModel, clips: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -170,8 +178,21 @@ def run(folder: Path, clips: list[np.ndarray], batches: list[list[int]], setting
     np.savez(out, **results)
 
 
+def print_translation(folder: str, clip: str, *settings: str) -> None:
+    """From one clip to text on standard output."""
+    from transformers import Speech2Text2Tokenizer
+
+    numbers = {name: int(value) for name, _, value in (one.partition("=") for one in settings)}
+    ids = load(Path(folder)).generate(features([samples_of(clip)])["input_values"], **numbers)
+    print(Speech2Text2Tokenizer.from_pretrained(folder).decode(ids[0], skip_special_tokens=True))
+
+
 def main() -> None:
-    """Do what the request file says; one line on standard error for each case."""
+    """Do what the command says; for a request file one line on standard error for each case."""
+    if sys.argv[1] == "translate":
+        quiet()
+        print_translation(*sys.argv[2:])
+        return
     request = json.loads(Path(sys.argv[1]).read_text())
     quiet()
     torch.set_num_threads(request.get("threads", 2))

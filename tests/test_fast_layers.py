@@ -36,6 +36,15 @@ class TestPackedLinear:
             layer.weight.mul_(2)
             torch.testing.assert_close(layer(states), 2 * before)
 
+    def test_follows_weights_that_learn(self) -> None:
+        layer, states = PackedLinear(64, 96), torch.randn(5, 64)
+        optimiser = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)  # advances no version counter
+        for _ in range(2):
+            with torch.no_grad():
+                torch.testing.assert_close(layer(states), F.linear(states, layer.weight, layer.bias))
+            layer(states).square().sum().backward()
+            optimiser.step()
+
     def test_gradients_pass(self) -> None:
         layer = PackedLinear(8, 4)
         layer(torch.randn(2, 8)).sum().backward()

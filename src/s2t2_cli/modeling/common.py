@@ -54,12 +54,16 @@ class DerivedWeight(Generic[T]):
 
     def __call__(self, *sources: Tensor) -> T:
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
-            self._value = self._key = None
+            self.forget()
             return self._compute(*sources)
         key = tuple((one.data_ptr(), _version(one), one.device, one.dtype) for one in sources)
         if self._value is None or key != self._key:
             self._value, self._key = self._compute(*sources), key
         return self._value
+
+    def forget(self) -> None:
+        """Drop what was kept: to be called, too, where the sources are used as they are while they learn."""
+        self._value = self._key = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DerivedWeight[T]:
         return DerivedWeight(self._compute)

@@ -30,6 +30,8 @@ class PackedLinear(nn.Linear):
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., width in) -> (..., width out)."""
+        if torch.is_grad_enabled():
+            self._packed.forget()
         if _PRODUCT is None or not _is_small_inference(states):
             return F.linear(states, self.weight, self.bias)
         product: Tensor = _PRODUCT(states, self._packed(self.weight), self.bias, "none", [], "")
