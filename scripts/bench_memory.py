@@ -2,10 +2,10 @@
 
     python scripts/bench_memory.py [--checkpoint FOLDER] [--clips 2000] [--rounds 1] [--threads 2] [--dtype float32]
 
-The miniature checkpoint, whose own memory hides nothing, and then --checkpoint, where that is another one. Clips of varied length are cut
-from real speech. What the process holds is read from /proc while it runs, whenever lines of output arrive (Linux). The
-last results come as one batch, and the process leaves right after them: the last reading made while it lived counts.
-Growth above 5 % is called FAIL; nothing else follows from it.
+The miniature checkpoint, whose own memory hides nothing, and then --checkpoint where that is another one. Clips of
+varied length are cut from real speech. What the process holds is read from /proc whenever a line of output arrives
+(Linux). The last results come as one batch, and the process leaves right after them: the last reading made while it
+lived counts. Growth above 5 % is called FAIL; nothing else follows from it.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def main() -> None:
             found = figures["searches"][title] = measure_search(sides, clip, search, options.rounds)
             for part in PARTS:
                 steps = {name: f"{one:.2f} ms a step" for name, one in found["step_ms"].items()}
-                say(f"{title}, {part}"[-24:], found[part], steps if part == "search" else None)
+                say(f"{title}, {part}", found[part], steps if part == "search" else None)
         found = measure_encoder(sides, long, config, options.rounds)
         figures["long"] = {"clip_seconds": options.encoder_seconds, **found}
         shares = {name: f"{one['share_of_peak']:.1%} of the peak" for name, one in found["encoder"].items()}

@@ -283,4 +283,4 @@ def say(part: str, figures: Mapping[str, Mapping[str, Any]], extra: Mapping[str,
     """A line for each side of a summary."""
     for name, one in figures.items():
         faster = "" if name == REFERENCE else f"{one['times_faster']:8.2f} times faster"
-        print(f"{part:24} {name:24} {one['seconds']:9.3f} s {faster} {(extra or {}).get(name, '')}", flush=True)
+        print(f"{part:34} {name:24} {one['seconds']:9.3f} s {faster} {(extra or {}).get(name, '')}", flush=True)

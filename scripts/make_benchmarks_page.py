@@ -81,10 +81,10 @@ def folder_part(figures: dict[str, Any]) -> Iterator[str]:
         yield f"{name.capitalize()}: {found['clips']} clips, {found['audio_seconds']:g} s."
         rows = [
             [side, f"{one['seconds']:.1f}", f"{one['times_real_time']:.2f}", faster(one, side),
-             f"{one['times_faster_than_best']:.2f}"]
+             f"{one['times_faster_than_best']:.2f}", "" if side == "faster-whisper" else one["same_clips"]]
             for side, one in found["sides"].items()
         ]  # fmt: skip
-        yield table(["", "s", "times real time", "× one by one", f"× {found['best_reference']}"], rows)
+        yield table(["", "s", "times real time", "× one by one", f"× {found['best_reference']}", "same tokens"], rows)
         if "faster-whisper" in found["sides"]:
             yield "faster-whisper (whisper-base, int8) only transcribes, as many tokens as it takes."
 
@@ -166,7 +166,7 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
         for run in runs:
             lines, megabytes = zip(*run["curve_mb"], strict=True)
             axes.plot(lines, megabytes, label=run["checkpoint"]["name"].rpartition("data/")[2])
-        axes.set(title="resident memory", xlabel="results", ylabel="MB", ylim=(0, None))
+        axes.set(title="resident memory", xlabel="results", ylabel="MB", ylim=(0, 1.1 * axes.get_ylim()[1]))
         axes.legend()
         axes.grid(alpha=0.3)
     figure.savefig(path, format="png", dpi=110)

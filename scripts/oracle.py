@@ -4,7 +4,8 @@
     .venv-oracle/bin/python scripts/oracle.py translate CHECKPOINT CLIP.wav [SETTING=NUMBER …]
 
 REQUEST names checkpoints to make (from random weights) and clips to translate; results go to one .npz file for each
-case. `translate` prints one clip's translation, in the shortest way there is, for scripts/bench_process.py. Only this file and make_demo_expected.py import transformers. Nothing here is used by the package.
+case. `translate` prints one clip's translation, in the shortest way there is, for scripts/bench_process.py. Only this
+file and make_demo_expected.py import transformers. Nothing here is used by the package.
 """
 
 from __future__ import annotations
