@@ -6,15 +6,11 @@ INSTALLED := $(VENV)/.installed
 ORACLE := .venv-oracle/.installed
 WHISPER_MODEL := .cache/whisper-base/model.bin
 TORCHAUDIO := .venv-torchaudio/.installed
-DATA := src/s2t2_cli/data
 
 .PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench whisper-model golden clean
 
 demo: $(INSTALLED)
-	@echo "The recording says: go forward ten meters."
-	@echo "The bundled miniature checkpoint has RANDOM weights: it shows that the whole way runs, not a translation."
-	$(BIN)/s2t2 translate $(DATA)/goforward.wav --model $(DATA)/miniature --lang de
-	$(BIN)/s2t2 translate $(DATA)/goforward.wav --model $(DATA)/miniature --lang de --format jsonl
+	$(BIN)/s2t2 translate samples --model demo --lang de
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q
@@ -34,6 +30,7 @@ docs: $(INSTALLED)
 
 # The reference (transformers 4.40.2) live, in an environment of its own. Clips and weights are made or in the repository.
 parity: $(INSTALLED) $(ORACLE)
+	$(BIN)/python scripts/parity_demo.py
 	$(BIN)/python scripts/parity.py
 	$(BIN)/python scripts/parity_finetuned.py
 
@@ -64,8 +61,10 @@ test-torchaudio: $(TORCHAUDIO)
 	.venv-torchaudio/bin/python -m pytest -q tests/with_torchaudio tests/test_audio_*.py
 
 # Records anew what the reference says about the cases that the tests hold.
-golden: $(ORACLE)
+golden: $(INSTALLED) $(ORACLE)
 	.venv-oracle/bin/python scripts/make_miniature.py
+	.venv-oracle/bin/python scripts/make_demo_expected.py
+	$(BIN)/python scripts/parity_demo.py --record tests/golden/demo.json
 	.venv-oracle/bin/python scripts/make_golden_parity.py
 	.venv-oracle/bin/python scripts/make_golden_lm.py
 	.venv-oracle/bin/python scripts/make_golden_training.py

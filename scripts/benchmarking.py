@@ -30,7 +30,7 @@ ORACLE = ROOT / ".venv-oracle" / "bin" / "python"
 WHISPER = ROOT / ".venv-whisper" / "bin" / "python"
 WHISPER_MODEL = ROOT / ".cache" / "whisper-base"
 SIDES = ROOT / "scripts" / "benchmark_sides.py"
-DATA = ROOT / "src" / "s2t2_cli" / "data"
+DATA = ROOT / "tests" / "data"
 MINIATURE = DATA / "miniature"
 FULL_SIZE = ROOT / ".cache" / "parity-full" / "checkpoint"
 SPEECH = ROOT.parent / "shared" / "data" / "speech"
@@ -67,7 +67,7 @@ def add_dtypes(parser: argparse.ArgumentParser) -> None:
 def clip_files(folder: Path | None = None) -> list[Path]:
     """The recordings of a folder; by default the shared ones where they are there, else the repository's."""
     folder = folder or (SPEECH if SPEECH.exists() else None)
-    folders = [ROOT / "tests" / "data", DATA] if folder is None else [folder]
+    folders = [DATA] if folder is None else [folder]
     files = sorted(file for one in folders for file in one.glob("*.wav"))
     return files or sys.exit(f"bench: no .wav in {folder}")
 

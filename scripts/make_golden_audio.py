@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CLIP = REPOSITORY / "src/s2t2_cli/data/goforward.wav"
+CLIP = REPOSITORY / "tests/data/goforward.wav"
 GOLDEN = REPOSITORY / "tests/golden/audio.npz"
 
 # Rate and channels of the 16-bit WAV files that are asked about.

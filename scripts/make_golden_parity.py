@@ -27,7 +27,7 @@ def main() -> None:
     """Run all cases."""
     oracle.quiet()
     torch.set_num_threads(1)
-    with wave.open(str(ROOT / "src" / "s2t2_cli" / "data" / "goforward.wav")) as file:
+    with wave.open(str(ROOT / "tests" / "data" / "goforward.wav")) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
     clips = golden_clips(samples)
     golden = {}

@@ -200,7 +200,7 @@ def record_tokenizer(folder: Path, chance: random.Random) -> dict[str, Any]:
 
 def record_features() -> list[dict[str, Any]]:
     """Values here and there in what the extractor makes of parts of a real clip."""
-    with wave.open(str(ROOT / "src" / "s2t2_cli" / "data" / "goforward.wav")) as file:
+    with wave.open(str(ROOT / "tests" / "data" / "goforward.wav")) as file:
         clip = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
     batches = {
         "one": clip[:8000],

@@ -18,7 +18,7 @@ import torch
 import oracle
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "src" / "s2t2_cli" / "data"
+DATA = ROOT / "tests" / "data"
 
 # Stretches of the bundled clip, in samples, and labels for the miniature checkpoint, which end in the end token 2.
 STRETCHES = [(0, 30_000), (12_000, 28_000), (5_000, 40_000)]

@@ -1,4 +1,4 @@
-"""Make the miniature checkpoint that lies in the package, with what the reference says about it.
+"""Make the miniature checkpoint of the tests, with what the reference says about it.
 
     .venv-oracle/bin/python scripts/make_miniature.py
 
@@ -21,8 +21,8 @@ import oracle
 from parity_cases import cases
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "src" / "s2t2_cli" / "data" / "miniature"
-CLIP = ROOT / "src" / "s2t2_cli" / "data" / "goforward.wav"
+FOLDER = ROOT / "tests" / "data" / "miniature"
+CLIP = ROOT / "tests" / "data" / "goforward.wav"
 
 WORDS = """
 Ein Mann sagte zum Universum ich existiere gut Guten Morgen Tag Abend wo ist der Bahnhof die das und nicht wie viel

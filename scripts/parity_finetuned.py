@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import ask_oracle, clip_files, compare, passes
+from parity import ROOT, ask_oracle, clip_files, compare, passes
 from s2t2_cli.audio import load_audio
-from s2t2_cli.selftest import miniature_checkpoint
+
+MINIATURE = ROOT / "tests" / "data" / "miniature"
 
 SENTENCES = ["Guten Morgen!", "Wo ist der Bahnhof?", "heute zehn Uhr"]
 S2T2 = [sys.executable, "-m", "s2t2_cli"]
@@ -35,7 +36,7 @@ def prepare(folder: Path) -> None:
         for number, clip in enumerate(clip_files())
     ]
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    encoder = json.loads((miniature_checkpoint() / "config.json").read_text())["encoder"]
+    encoder = json.loads((MINIATURE / "config.json").read_text())["encoder"]
     (folder / "encoder.json").write_text(json.dumps(encoder))
     (folder / "decoder.json").write_text(json.dumps({"decoder_layers": 2, "d_model": 64, "decoder_ffn_dim": 128}))
     bpe = ["learn-bpe", folder / "train.jsonl", "--lang", "de", "--symbols", "20", "--output", folder / "bpe"]
@@ -45,7 +46,7 @@ def prepare(folder: Path) -> None:
 def starts(folder: Path) -> dict[str, list[str]]:
     """What each model starts from."""
     new = ["--model", folder / "encoder.json", "--tokenizer", folder / "bpe", "--decoder", folder / "decoder.json"]
-    return {"from a checkpoint": ["--model", str(miniature_checkpoint())], "new decoder": [str(one) for one in new]}
+    return {"from a checkpoint": ["--model", str(MINIATURE)], "new decoder": [str(one) for one in new]}
 
 
 def main() -> None:

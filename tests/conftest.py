@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from s2t2_cli.selftest import bundled_clip, miniature_checkpoint
+DATA = Path(__file__).parent / "data"
 
 # Parallel maths on tiny tensors is slower than one thread, and subprocesses inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,13 +29,13 @@ settings.load_profile("s2t2")
 @pytest.fixture(scope="session")
 def tiny_checkpoint() -> Path:
     """A checkpoint in the published layout with random weights, vocabulary and merges."""
-    return miniature_checkpoint()
+    return DATA / "miniature"
 
 
 @pytest.fixture(scope="session")
 def clip() -> Path:
     """A real recording of 2.8 s, 16 kHz mono."""
-    return bundled_clip()
+    return DATA / "goforward.wav"
 
 
 @pytest.fixture(autouse=True)

@@ -62,8 +62,10 @@ def test_list_names_the_published_checkpoints(hub: HubServer, capfd: pytest.Capt
     out, err = capfd.readouterr()
     rows = [line.split("\t") for line in out.splitlines()]
     assert rows[0] == ["model", "lang", "language", "BLEU", "licence", "cached", "size"]
-    assert rows[1] == [GERMAN, "de", "German", "26.5", "MIT", "no", ""]
-    assert [row[1] for row in rows[1:]] == ["de", "tr", "ca", "ar"]
+    assert [row[0] for row in rows[1:5]] == ["demo-de", "demo-tr", "demo-ca", "demo-ar"]
+    assert {row[5] for row in rows[1:5]} == {"bundled"}
+    assert rows[5] == [GERMAN, "de", "German", "26.5", "MIT", "no", ""]
+    assert [row[1] for row in rows[5:]] == ["de", "tr", "ca", "ar"]
     assert err == ""
     assert hub.requests == []
 

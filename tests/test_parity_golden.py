@@ -13,7 +13,6 @@ import torch
 
 from s2t2_cli import GenerationConfig, SpeechEncoderDecoderConfig, SpeechEncoderDecoderModel, Wav2Vec2FeatureExtractor
 from s2t2_cli.audio import load_audio
-from s2t2_cli.selftest import bundled_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -27,7 +26,7 @@ SETTINGS = {"bos_token_id": 0, "decoder_start_token_id": 2, "eos_token_id": 2, "
 
 @pytest.fixture(scope="module")
 def clips() -> list[np.ndarray]:
-    return golden_clips(load_audio(bundled_clip()).samples)
+    return golden_clips(load_audio(ROOT / "tests" / "data" / "goforward.wav").samples)
 
 
 def build(case: dict[str, Any]) -> SpeechEncoderDecoderModel:

@@ -1,6 +1,6 @@
 """Does this installation turn sound into the tokens it should?
 
-Knows: the bundled clip, the bundled miniature checkpoint (random weights) and what the reference says about the two.
+Knows: the bundled clip, the bundled checkpoint that translates it and what the reference says about the two.
 Does not know: the terminal, the user's own checkpoints.
 """
 
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from s2t2_cli.checkpoint.bundled import DEMO, bundled_name
+
 # The reference's score on another machine; float32 sums in another order differ by this much.
 _TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
 class SelfTestResult:
-    """Whether the way from the bundled recording to tokens works, one sentence about it, and the seconds it took."""
+    """Whether the way from the bundled recording to text works, one sentence about it, and the seconds it took."""
 
     ok: bool
     detail: str
@@ -26,30 +28,31 @@ class SelfTestResult:
 
 
 def bundled_clip() -> Path:
-    """A real recording of 2.8 s, "go forward ten meters" (NOTICE names source and licence)."""
-    return Path(str(files("s2t2_cli") / "data" / "goforward.wav"))
+    """A spoken sentence of the demo's domain (NOTICE names source and licence)."""
+    return Path(str(files("s2t2_cli") / "data" / DEMO / "clip.wav"))
 
 
-def miniature_checkpoint() -> Path:
-    """A checkpoint in the published layout with random weights: it translates nothing, and always the same way."""
-    return Path(str(files("s2t2_cli") / "data" / "miniature"))
+def expected_translation() -> dict[str, object]:
+    """What the reference makes of the clip in German: `tokens`, `raw_text`, `score`."""
+    expected: dict[str, object] = json.loads(bundled_clip().with_name("expected.json").read_text(encoding="utf-8"))
+    return expected
 
 
 def run_selftest() -> SelfTestResult:
-    """Translate the bundled clip with the miniature checkpoint and compare with the reference's tokens and score."""
+    """Translate the bundled clip with the bundled German checkpoint and compare with the reference."""
     from s2t2_cli.translator import Translator
 
     started = time.perf_counter()
-    expected = json.loads((miniature_checkpoint() / "expected.json").read_text(encoding="utf-8"))
-    translator = Translator.from_pretrained(miniature_checkpoint(), device="cpu")
+    expected = expected_translation()
+    translator = Translator.from_pretrained(bundled_name(DEMO, "de"), device="cpu")
     result = next(translator.translate(bundled_clip()))
     seconds = time.perf_counter() - started
     if result.error is not None:
         return SelfTestResult(False, f"the bundled clip failed: {result.error}", seconds)
-    if list(result.tokens) != expected["tokens"]:
+    if list(result.tokens) != expected["tokens"] or result.raw_text != expected["raw_text"]:
         return SelfTestResult(False, "the bundled clip gives other tokens than the reference", seconds)
-    if result.score is None or abs(result.score - expected["score"]) > _TOLERANCE:
+    if result.score is None or abs(result.score - float(str(expected["score"]))) > _TOLERANCE:
         return SelfTestResult(
             False, f"the bundled clip scores {result.score}, the reference {expected['score']}", seconds
         )
-    return SelfTestResult(True, "the bundled clip gives the reference's tokens and score", seconds)
+    return SelfTestResult(True, f"the bundled clip says “{result.text}”, as the reference says", seconds)

@@ -30,11 +30,6 @@ class BundledCheckpoint:
     def folder(self) -> Path:
         return Path(str(files("s2t2_cli") / "data" / DEMO / self.lang))
 
-    @property
-    def is_here(self) -> bool:
-        """Whether this installation has it."""
-        return self.folder.is_dir()
-
 
 BUNDLED = {
     one.name: one

@@ -70,8 +70,6 @@ def resolve_checkpoint(
     name = os.fsdecode(model)
     bundled = BUNDLED.get(bundled_name(name, None))
     if bundled is not None:
-        if not bundled.is_here:
-            raise ModelNotFoundError(f"this version bundles no {name!r} checkpoint yet: give {_EXAMPLE}")
         return _from_folder(bundled.name, bundled.folder, weights=weights)
     folder = Path(name).expanduser() if name.startswith("~") else Path(name)
     if name and folder.exists():

@@ -41,7 +41,6 @@ def list_models(cache_dir: CacheDirOption = None) -> None:
     rows = [
         (one.name, one.lang, one.language, "", one.licence, "bundled", size(size_of_folder(one.folder)))
         for one in BUNDLED.values()
-        if one.is_here
     ]
     for entry in list_checkpoints(cache_dir):
         one = entry.published
