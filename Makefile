@@ -7,7 +7,7 @@ ORACLE := .venv-oracle/.installed
 WHISPER_MODEL := .cache/whisper-base/model.bin
 TORCHAUDIO := .venv-torchaudio/.installed
 
-.PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench whisper-model golden clean
+.PHONY: demo test lint docs coverage parity parity-full test-torchaudio recipe bench whisper-model fuzz golden clean
 
 demo: $(INSTALLED)
 	$(BIN)/s2t2 translate samples --model demo --lang de
@@ -43,6 +43,10 @@ parity-full: $(INSTALLED) $(ORACLE)
 recipe: $(INSTALLED)
 	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo train recipe-data
 	$(BIN)/python scripts/recipe.py .cache/demo/recipe --work .cache/recipe --docs docs/recipe.md
+
+# Hostile input to every place where a file of someone else enters; goes on where the last run stopped.
+fuzz: $(INSTALLED)
+	$(BIN)/python scripts/fuzz.py
 
 # Half an hour on two quiet cores with the full-size checkpoint. BENCH="--rounds 3 --threads 2" goes to each script,
 # WHISPER=--whisper lets faster-whisper take part, after `make whisper-model`.

@@ -58,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(int(code), b"", {"Location": "/" + "/".join(rest)})
             case ["away", scheme]:
                 self._answer(302, b"", {"Location": f"{scheme}:///etc/hostname"})
+            case ["towards", host]:
+                self._answer(302, b"", {"Location": f"http://{host}:{self.server.server_port}/talk.wav"})
             case ["endless"]:
                 self._answer(302, b"", {"Location": "/talk.wav", "Content-Length": str(2**40)})
                 self.server.released.wait()

@@ -14,7 +14,7 @@ import pytest
 from audio_fixtures import encode, speech
 from audio_server import AudioServer, serving
 from s2t2_cli import __version__
-from s2t2_cli.audio import fetching, load_audio
+from s2t2_cli.audio import fetching, limits, load_audio
 from s2t2_cli.errors import AudioDecodeError, DownloadError, InputReadError, UsageError
 
 
@@ -102,7 +102,7 @@ def test_a_body_of_unstated_length(server: AudioServer) -> None:
 
 
 def test_a_body_of_unstated_length_beyond_the_limit(server: AudioServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MAX_BYTES", 20_000)
+    monkeypatch.setattr(limits, "MAX_COPY_BYTES", 20_000)
     assert "is larger than" in failure(server.url("/chunked"))
 
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s2t2_cli.batching import in_order, length_batches, read_ahead
+from s2t2_cli.batching import LengthBatches, ReadAhead, in_order, read_ahead
 
 lengths = st.lists(st.floats(0.1, 30.0, allow_nan=False), max_size=60)
+
+
+def length_batches(
+    items: Iterable[tuple[int, Any]],
+    seconds_of: Callable[[Any], float],
+    budget: float,
+    *,
+    padding_is_neutral: bool,
+    cannot_wait: Callable[[Any], bool] = lambda item: False,
+) -> Iterator[list[tuple[int, Any]]]:
+    waiting = LengthBatches[Any](seconds_of, budget, padding_is_neutral=padding_is_neutral)
+    for position, item in items:
+        yield from waiting.add(position, item, cannot_wait=cannot_wait(item))
+    yield from waiting.rest()
 
 
 def batches_of(
@@ -52,6 +67,23 @@ def test_a_batch_comes_before_the_rest_is_read() -> None:
     assert len(read) == 4
 
 
+def test_the_first_results_need_little_audio_whatever_the_budget() -> None:
+    read = [0]
+
+    def items() -> Iterator[tuple[int, float]]:
+        for number in range(1000):
+            read[0] = number + 1
+            yield number, 1.0
+
+    batches = length_batches(items(), float, 600.0, padding_is_neutral=True)
+    assert [(len(next(batches)), read[0]) for _ in range(4)] == [(5, 5), (10, 15), (20, 35), (40, 75)]
+
+
+def test_what_cannot_wait_is_not_kept_waiting() -> None:
+    batches = length_batches(enumerate([1.0, 2.0, 3.0, 1.0]), float, 60.0, padding_is_neutral=True, cannot_wait=bool)
+    assert [[position for position, _ in batch] for batch in batches] == [[0], [1], [2], [3]]
+
+
 @given(st.permutations(range(12)))
 def test_order_is_restored(order: list[int]) -> None:
     assert list(in_order((position, position) for position in order)) == list(range(12))
@@ -80,6 +112,23 @@ def test_reading_ahead_keeps_order_and_stops_at_the_budget() -> None:
         # One handed out, four held, one in hand: no more is produced until something is taken.
         assert len(produced) <= 6
         assert list(ahead) == list(range(1, 100))
+
+
+def test_reading_ahead_tells_whether_there_is_more_at_once() -> None:
+    go_on = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        go_on.wait(10)
+        yield 2
+
+    with closing(ReadAhead(items(), lambda item: 1.0, 4.0)) as ahead:
+        assert next(ahead) == 1
+        assert not ahead.has_more
+        go_on.set()
+        assert next(ahead) == 2
+        assert next(ahead, None) is None
+        assert ahead.has_more  # the end is there
 
 
 def test_an_exception_arrives_in_its_place() -> None:

@@ -212,7 +212,7 @@ class TestTrouble:
         arguments = ("translate", "rec", "still.wav", "no.wav", "--model", tiny_checkpoint)
         assert s2t2(*arguments, "--quiet").messages == ["s2t2: there is no file no.wav"]
         loud = s2t2(*arguments).messages
-        assert "s2t2: still.wav: warning: the recording is silent" in loud
+        assert "s2t2: still.wav: warning: no speech was found in it" in loud
         assert loud[-1].startswith("s2t2: 4 translated, 1 failed")
 
     def test_an_empty_folder_beside_others_is_mentioned(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:

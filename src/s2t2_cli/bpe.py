@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+from s2t2_cli.configuration.base import read_limited
 from s2t2_cli.errors import TokenizerError
 
 END_OF_WORD = "</w>"
@@ -37,11 +38,14 @@ class BytePairEncoding:
         (frequency) is dropped; of two equal pairs the later rank holds; an unfinished last line does not count.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            # Line ends of any system count, as in the reference.
+            text = read_limited(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
         except OSError as error:
             raise TokenizerError(f"cannot read {path}: {error.strerror}") from error
         except UnicodeDecodeError:
             raise TokenizerError(f"{path} is not UTF-8 text") from None
+        except ValueError as error:
+            raise TokenizerError(f"cannot read {path}: {error}") from error
         return cls({tuple(line.split()[:2]): rank for rank, line in enumerate(text.split("\n")[:-1])})
 
     def to_text(self) -> str:

@@ -20,7 +20,9 @@
     │   ├── AudioTooLongError         more than can be translated in one piece
     │   └── TranslationError          the model failed on this input (out of memory, say)
     ├── TrainingError             training cannot go on                      (exit status 1)
-    └── OutputError               results cannot be written                  (exit status 1)
+    ├── OutputError               results cannot be written                  (exit status 1)
+    ├── IncompleteError           shards that do not make one whole          (exit status 1)
+    └── EngineError               the cluster fails, not an input            (exit status 1)
 
 Knows: what went wrong and which exit status it means. Does not know: how it is shown (cli).
 Every message names the thing and the way out, in one line.
@@ -28,11 +30,23 @@ Every message names the thing and the way out, in one line.
 
 from __future__ import annotations
 
+# What a broken file says may be quoted in a message, and may be a megabyte.
+_LONGEST_START, _LONGEST_END = 1_000, 300
+
 
 class S2T2Error(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    Of a message of more than 1,300 characters, the middle is not shown; `args` holds all of it.
+    """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= _LONGEST_START + _LONGEST_END:
+            return text
+        return f"{text[:_LONGEST_START]} … {text[-_LONGEST_END:]}"
 
 
 class UsageError(S2T2Error, ValueError):
@@ -117,3 +131,11 @@ class TrainingError(S2T2Error):
 
 class OutputError(S2T2Error):
     """Results cannot be written (full disk, no permission, no such folder)."""
+
+
+class IncompleteError(S2T2Error):
+    """Shards that do not make one whole: something is missing, or there twice."""
+
+
+class EngineError(S2T2Error):
+    """What the work was handed to failed as a whole: a cluster that went away, say."""

@@ -49,6 +49,7 @@ class Wav2Vec2FeatureExtractor:
 
     def __init__(
         self,
+        /,
         feature_size: int = 1,
         sampling_rate: int = 16_000,
         padding_value: float = 0.0,

@@ -1,4 +1,4 @@
-"""The formats of results: text, JSON lines, TSV.
+"""The formats of results: text, JSON lines, TSV, subtitles.
 
 Knows: the layout of a result in each. Does not know: where the lines go (writers).
 """
@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from s2t2_cli.errors import UsageError
 from s2t2_cli.escaping import escape_cell, one_line
-from s2t2_cli.records import Alternative, TranslationResult, dump_json_line
+from s2t2_cli.records import Alternative, Segment, TranslationResult, dump_json_line
+from s2t2_cli.subtitles import SubtitleName, lay_out, write_subtitles
 
-FormatName = Literal["text", "jsonl", "tsv"]
+FormatName = Literal["text", "jsonl", "tsv", "srt", "vtt", "parquet"]
 
 
 class Format(ABC):
@@ -22,6 +24,8 @@ class Format(ABC):
     """Ending of a file of this format, with its dot."""
     header: str = ""
     """What stands once at the top."""
+    holds_several: bool = True
+    """Whether results can follow one another in one file."""
 
     @abstractmethod
     def render(self, result: TranslationResult) -> str:
@@ -59,6 +63,12 @@ class JsonlFormat(Format):
         return result.to_json(tokens=self.tokens) + "\n"
 
 
+class ParquetFormat(JsonlFormat):
+    """Records for a table, which is made of their JSON lines."""
+
+    ending = ".parquet"
+
+
 class TsvFormat(Format):
     """A header row and a row a result, failed ones too, escaped as linear TSV.
 
@@ -93,6 +103,25 @@ class TsvFormat(Format):
         return "\t".join(map(escape_cell, cells)) + "\n"
 
 
+class SubtitleFormat(Format):
+    """A recording's segments as subtitles, its whole text where it was not cut; a failed input has none.
+
+    Times begin with each recording, so each needs a file of its own. One where nothing is said is a file without cues.
+    """
+
+    holds_several = False
+
+    def __init__(self, name: SubtitleName) -> None:
+        self._name = name
+        self.ending = f".{name}"
+
+    def render(self, result: TranslationResult) -> str:
+        if result.error is not None:
+            return ""
+        whole = Segment(0.0, result.duration or 0.0, result.text, result.raw_text, result.score)
+        return write_subtitles(lay_out(result.segments or [whole], result.duration), self._name)
+
+
 def make_format(
     name: FormatName,
     *,
@@ -101,9 +130,15 @@ def make_format(
     tokens: bool = False,
     fields: bool = False,
 ) -> Format:
-    """The format called `name`, with what of the rest concerns it."""
+    """The format called `name`, with what of the rest concerns it. Raises UsageError for `n_best` subtitles."""
+    if name in ("srt", "vtt"):
+        if n_best:
+            raise UsageError(f"{name} holds one translation; leave out --n-best, or use --format jsonl")
+        return SubtitleFormat(name)
     if name == "jsonl":
         return JsonlFormat(tokens)
+    if name == "parquet":
+        return ParquetFormat(tokens)
     if name == "tsv":
         return TsvFormat(n_best=n_best, tokens=tokens, fields=fields)
     return TextFormat(with_filename, n_best)

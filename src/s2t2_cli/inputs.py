@@ -38,6 +38,15 @@ VIDEO_ENDINGS = frozenset((
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
+class PublicUrl(str):
+    """An address that may lead to public hosts alone, redirects included: `fetch` refuses what leads elsewhere.
+
+    The permission is part of the address, so that it is kept wherever a source goes.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Source:
     """One thing to translate."""
@@ -45,7 +54,7 @@ class Source:
     name: str
     """As the user or the manifest wrote it; `-` for standard input."""
     media: Path | str | BinaryIO
-    """What audio opens: a path, an http(s) URL, or a binary stream."""
+    """What audio opens: a path, an http(s) URL (`PublicUrl` if it may not be private), or a binary stream."""
     size: int | None = None
     """Bytes, where known without reading; weighs the progress."""
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -105,15 +114,23 @@ def named_sources(
             yield file_source(name, Path(name), place=place)
 
 
-def url_source(url: str, *, place: str | None = None, fields: Mapping[str, Any] | None = None) -> Source:
-    """The source for an http(s) address."""
+def url_source(
+    url: str, *, place: str | None = None, fields: Mapping[str, Any] | None = None, public_only: bool = False
+) -> Source:
+    """The source for an http(s) address, which `public_only` keeps from leading to private hosts."""
     error = None
     try:
         if not urlsplit(url).hostname:
             error = DownloadError(f"{url} names no host; write it as https://host/path")
     except ValueError as problem:
         error = DownloadError(f"{url} is not a valid address ({problem})")
-    return Source(url, url, None, fields or {}, error, place or "/".join(_url_parts(url)))
+    media = PublicUrl(url) if public_only else url
+    return Source(url, media, None, fields or {}, error, place or url_place(url))
+
+
+def url_place(url: str) -> str:
+    """Where the result of an address belongs below an output folder."""
+    return "/".join(_url_parts(url))
 
 
 def file_source(name: str, path: Path, *, place: str, fields: Mapping[str, Any] | None = None) -> Source:

@@ -19,13 +19,17 @@ from typing import Any, BinaryIO
 from s2t2_cli.commonvoice import CLIPS, in_clips, is_common_voice, our_columns, split_line
 from s2t2_cli.errors import InputReadError, ManifestError, UsageError
 from s2t2_cli.escaping import unescape_cell
-from s2t2_cli.inputs import STDIN, Source, file_source, is_url, open_text, url_source
+from s2t2_cli.inputs import STDIN, Source, file_source, is_url, open_text, url_place, url_source
 
 PATH_FIELD = "audio_filepath"
 
 _JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+MAX_LINE_BYTES = 2**24
+"""What a row may hold; of a longer one, no more than this is ever held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,22 @@ class Manifest:
     are: `path` becomes `audio_filepath`, below the folder `clips` beside the TSV if there is one, `sentence` becomes
     `transcript` and `translation` becomes `text`. A broken row becomes a source called `manifest:line` with a
     `ManifestError`, and the others go on. Only the row at hand is held in memory. What was read from a pipe
-    already can be handed over as `content`.
+    already can be handed over as `content`. Addresses lead to public hosts alone (`PublicUrl`) unless private ones
+    are allowed: a manifest may be someone else's.
 
     Raises `UsageError` where no row can be read: no such file, not a manifest, no column `audio_filepath`.
     """
 
-    def __init__(self, name: str, *, audio_dir: Path | None = None, content: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        audio_dir: Path | None = None,
+        content: BinaryIO | None = None,
+        allow_private: bool = False,
+    ) -> None:
         self.name = name
+        self._allow_private = allow_private
         self._shown = "standard input" if name == STDIN else name
         stream = content or open_text(name, "manifest")
         lines = _numbered_lines(stream, ours=name != STDIN)
@@ -75,7 +88,7 @@ class Manifest:
         self._has_clips = self._is_common_voice and audio_dir is None and (self._folder / CLIPS).is_dir()
 
     def __iter__(self) -> Iterator[Source]:
-        return map(self._source, self.rows())
+        return map(self.source, self.rows())
 
     def rows(self) -> Iterator[Row]:
         """The rows alone, in order; whether their recordings are there is not looked at."""
@@ -95,6 +108,8 @@ class Manifest:
             fields: Mapping[str, Any] = {}
             error = None
             try:
+                if len(line) > MAX_LINE_BYTES:
+                    raise ValueError(f"is longer than {MAX_LINE_BYTES // 2**20} MiB")
                 fields = parse(line.decode("utf-8", "surrogateescape"))
                 path = fields.get(PATH_FIELD)
                 if not isinstance(path, str) or not path:
@@ -103,15 +118,26 @@ class Manifest:
                 error = ManifestError(f"line {number} of {self._shown} {problem}")
             yield Row(number, fields, error)
 
-    def _source(self, row: Row) -> Source:
+    def name_of(self, row: Row) -> str:
+        """What the source of a row is called: as its recording, or `manifest:line` where that cannot be told."""
+        return f"{self.name}:{row.number}" if row.error is not None else str(row.fields[PATH_FIELD])
+
+    def place_of(self, row: Row) -> str:
+        """Where the result of a row belongs below an output folder."""
         if row.error is not None:
-            name, place = f"{self.name}:{row.number}", f"{Path(self.name).name}.{row.number}"
-            return Source(name, Path(self.name), None, dict(row.fields), row.error, place)
-        path = str(row.fields[PATH_FIELD])
+            return f"{Path(self.name).name}.{row.number}"
+        path = self.name_of(row)
+        return url_place(path) if is_url(path) else _place(path)
+
+    def source(self, row: Row) -> Source:
+        """The source of a row; only now it is looked whether its recording is there."""
+        path, place = self.name_of(row), self.place_of(row)
+        if row.error is not None:
+            return Source(path, Path(self.name), None, dict(row.fields), row.error, place)
         fields = {name: value for name, value in row.fields.items() if name != PATH_FIELD}
         if is_url(path):
-            return url_source(path, fields=fields)
-        source = file_source(path, self._folder / path, place=_place(path), fields=fields)
+            return url_source(path, place=place, fields=fields, public_only=not self._allow_private)
+        source = file_source(path, self._folder / path, place=place, fields=fields)
         if source.error is None:
             return source
         error = type(source.error)(f"{source.error}, named in line {row.number} of {self._shown}")
@@ -155,7 +181,7 @@ def _numbered_lines(stream: BinaryIO, *, ours: bool) -> Generator[tuple[int, byt
     The stream is closed with the generator if it is `ours`.
     """
     try:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_lines(stream), 1):
             if number == 1:
                 line = line.removeprefix(_UTF8_BOM)
             if line.strip(b" \r\n"):
@@ -163,6 +189,14 @@ def _numbered_lines(stream: BinaryIO, *, ours: bool) -> Generator[tuple[int, byt
     finally:
         if ours:
             stream.close()
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file, of one that is too long only the beginning."""
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE_BYTES)
 
 
 def _cells(line: str) -> list[str]:

@@ -61,6 +61,7 @@ class Speech2Text2Tokenizer(Vocabulary):
 
     def __init__(
         self,
+        /,
         vocab_file: str | os.PathLike[str],
         bos_token: str = "<s>",
         pad_token: str = "<pad>",
@@ -91,8 +92,11 @@ class Speech2Text2Tokenizer(Vocabulary):
         for name in ("padding_side", "truncation_side"):
             if getattr(self, name) not in ("left", "right"):
                 raise TokenizerError(f"{name}={getattr(self, name)!r} should be 'left' or 'right'")
-        if not isinstance(self.model_max_length, int | float):
-            raise TokenizerError(f"model_max_length={self.model_max_length!r} should be a number of tokens")
+        limit: Any = self.model_max_length  # the published files have 1e30
+        if not isinstance(limit, int | float) or not (limit >= NO_LIMIT or (limit >= 1 and limit == int(limit))):
+            raise TokenizerError(f"model_max_length={limit!r} should be a number of tokens")
+        if limit < NO_LIMIT:
+            self.model_max_length = int(limit)
         self._extra = {
             name: value
             for name, value in kwargs.items()

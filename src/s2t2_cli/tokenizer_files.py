@@ -19,8 +19,13 @@ TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
 SPECIAL_TOKENS_MAP_NAME = "special_tokens_map.json"
 ADDED_TOKENS_NAME = "added_tokens.json"
 
-# Which class this is, and what the reference remembers about the machine it ran on.
-_NOT_SETTINGS = ("tokenizer_class", "name_or_path", "special_tokens_map_file", "tokenizer_file")
+# Which class this is, what the reference remembers about the machine it ran on, and files: a checkpoint does not say
+# which files of this machine are read.
+_NOT_SETTINGS = (
+    "tokenizer_class", "name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file",
+)  # fmt: skip
+
+_LARGEST_ID = 2**31 - 1
 
 
 def read_vocab(path: Path) -> dict[str, int]:
@@ -29,8 +34,8 @@ def read_vocab(path: Path) -> dict[str, int]:
     if vocab is None:
         raise TokenizerError(f"there is no {path.name} in {path.parent}, and without it ids are not words")
     for token, number in vocab.items():
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise TokenizerError(f"{path}: the id of {token!r} is {number!r}, not a whole number")
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _LARGEST_ID:
+            raise TokenizerError(f"{path}: the id of {token!r} is {number!r}, not a whole number from 0")
     return vocab
 
 
@@ -63,7 +68,10 @@ def settings_texts(special: Mapping[str, Any], settings: Mapping[str, Any]) -> d
 
 
 def _tokens(settings: Mapping[str, Any]) -> list[Any]:
-    return list(settings.get("additional_special_tokens") or ())
+    tokens = settings.get("additional_special_tokens") or ()
+    if not isinstance(tokens, list | tuple):
+        raise TokenizerError(f"additional_special_tokens should be a list of tokens, not {tokens!r}")
+    return list(tokens)
 
 
 def _added_tokens_decoder(added: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

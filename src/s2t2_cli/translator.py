@@ -6,51 +6,38 @@ results, the terminal.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from s2t2_cli.audio import SAMPLING_RATE, Audio, AudioInput, check_backend, stream_audio
-from s2t2_cli.batching import in_order, length_batches, read_ahead
+from s2t2_cli.assembling import Assembly, OnSegment
+from s2t2_cli.audio import SAMPLING_RATE, AudioInput, check_backend
+from s2t2_cli.audio.pcm import check_pcm_rate
+from s2t2_cli.batching import LengthBatches, ReadAhead, in_order
 from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import language_of
-from s2t2_cli.configuration import GenerationConfig
+from s2t2_cli.clips import Clip, ClipReader, End
 from s2t2_cli.devices import find_device_and_dtype
-from s2t2_cli.errors import AudioTooLongError, InputError, TranslationError, UsageError
+from s2t2_cli.errors import ConfigurationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation import Fusion
-from s2t2_cli.generation.hypotheses import Hypothesis
-from s2t2_cli.inputs import STDIN, Source
+from s2t2_cli.inputs import Source
 from s2t2_cli.language_model import USUAL_WEIGHT, load_fusion
 from s2t2_cli.modeling.speech_encoder_decoder import SpeechEncoderDecoderModel
-from s2t2_cli.records import Alternative, TranslationResult
+from s2t2_cli.records import TranslationResult
+from s2t2_cli.segmentation.settings import USUAL_SECONDS, Method, Segmentation
+from s2t2_cli.segmentation.spans import Span
 from s2t2_cli.text import Detokenizer
 from s2t2_cli.tokenization import Speech2Text2Tokenizer
-
-logger = logging.getLogger(__name__)
-
-# Attention is quadratic in length and the models stop at 200 tokens: much less than this already loses text.
-_LONGEST_SECONDS = 600
+from s2t2_cli.translating import ClipTranslator
 
 # Audio in one batch. On a CPU larger batches gain nothing in the encoder and cost padding; a GPU wants to be full.
 _BATCH_SECONDS = {"cpu": 40.0, "mps": 120.0, "cuda": 600.0}
-
-
-@dataclass(frozen=True)
-class _Clip:
-    """An input with its samples, on the way to the model."""
-
-    source: Source
-    audio: Audio
 
 
 class Translator:
@@ -129,9 +116,14 @@ class Translator:
                 device=place,
             )
         network = SpeechEncoderDecoderModel.from_pretrained(checkpoint, dtype=numbers).to(place)
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder)
+        if extractor.sampling_rate != SAMPLING_RATE:
+            raise ConfigurationError(
+                f"{checkpoint.name} wants audio at {extractor.sampling_rate} Hz; only {SAMPLING_RATE} Hz is supported"
+            )
         return cls(
             network,
-            Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder),
+            extractor,
             Speech2Text2Tokenizer.from_pretrained(checkpoint.folder),
             name=checkpoint.name,
             lang=lang or language_of(checkpoint.name),
@@ -154,6 +146,11 @@ class Translator:
         inputs: AudioInput | Source | Iterable[AudioInput | Source],
         *,
         sampling_rate: int | None = None,
+        pcm_rate: int | None = None,
+        segmentation: Method | None = None,
+        max_segment_seconds: float = USUAL_SECONDS,
+        segments: Mapping[str | None, Sequence[Span]] | None = None,
+        on_segment: OnSegment | None = None,
         n_best: int = 1,
         detokenize: bool = True,
         batch_seconds: float | None = None,
@@ -163,13 +160,24 @@ class Translator:
         """Translate one input or many, lazily: results come as soon as they, and those before them, are ready.
 
         An input is a path, a URL, bytes, a binary file, a mono array or tensor with its rate in Hz given by
-        `sampling_rate` (or as `{"array" or "raw": …, "sampling_rate": …}`), or a Source. `n_best` hypotheses are
-        returned, the others as `alternatives`. `batch_seconds` bounds the audio in one batch, padding included.
-        `ordered=False` gives results as soon as each is ready. `search` are fields of GenerationConfig
-        (`num_beams`, `length_penalty`, `max_new_tokens`, `no_repeat_ngram_size` …); None leaves the checkpoint's.
+        `sampling_rate` (or as `{"array" or "raw": …, "sampling_rate": …}`), or a Source; with `pcm_rate`, files hold
+        bare 16-bit samples of that rate. `n_best` hypotheses are returned, the others as `alternatives`.
+        `batch_seconds` bounds the audio in one batch, padding included. `ordered=False` gives results as soon as each
+        is ready. `search` are fields of GenerationConfig (`num_beams`, `length_penalty`, `max_new_tokens`,
+        `no_repeat_ngram_size` …); None leaves the checkpoint's.
+
+        A recording longer than `max_segment_seconds` is cut into segments of at most that length where nobody speaks:
+        its result has `segments`, their texts joined by spaces, their tokens one after the other, and as score the
+        mean of theirs weighted by tokens; the second best of all of them make the first alternative. `segmentation`
+        "vad" looks for speech in short recordings, too, "fixed" cuts without looking for speech, "none" refuses what
+        is longer than ten minutes. `segments` names the stretches to translate, for each recording or under None for
+        all (`s2t2_cli.segment_files.read_segments`). `on_segment(source, segment)` is called for each segment of a
+        recording that is cut once it and those before it are translated, from within the iteration, before the result
+        of the whole recording. From a pipe, segments are translated as soon as they end.
 
         An input that fails gives a result with `status == "error"` and its exception in `error`; the others go on.
-        Raises ConfigurationError for settings that cannot be honoured and UsageError for a bad budget, both at once.
+        Raises ConfigurationError for settings that cannot be honoured and UsageError for a bad budget, rate or length
+        of segments, all at once.
         """
         settings = self.model.generation_config.replace(**search)
         if n_best > settings.num_beams:
@@ -181,42 +189,55 @@ class Translator:
         budget = batch_seconds if batch_seconds is not None else _BATCH_SECONDS.get(self.device.type, 40.0)
         if not budget > 0:
             raise UsageError(f"a batch of {budget} seconds holds no audio; batch_seconds must be above 0")
-        results = self._results(_as_sources(inputs), sampling_rate, settings, budget, detokenize)
+        if pcm_rate is not None:
+            check_pcm_rate(pcm_rate)
+        reader = ClipReader(
+            Segmentation(segmentation, max_segment_seconds, segments),
+            sampling_rate=sampling_rate,
+            pcm_rate=pcm_rate,
+            backend=self._audio_backend,
+        )
+        translate_clips = ClipTranslator(
+            self.model,
+            self.feature_extractor,
+            self.tokenizer,
+            settings,
+            Detokenizer(self.lang) if detokenize else None,
+            self.fusion,
+        )
+        assembly = Assembly(lang=self.lang, model=self.name, on_segment=on_segment)
+        results = self._results(_as_sources(inputs), reader, translate_clips, assembly, budget)
         return in_order(results) if ordered else (result for _, result in results)
 
     def _results(
-        self, sources: Iterator[Source], sampling_rate: int | None, settings: GenerationConfig, budget: float,
-        detokenize: bool,
-    ) -> Iterator[tuple[int, TranslationResult]]:  # fmt: skip
+        self,
+        sources: Iterator[Source],
+        reader: ClipReader,
+        translate_clips: ClipTranslator,
+        assembly: Assembly,
+        budget: float,
+    ) -> Iterator[tuple[int, TranslationResult]]:
         """Results with their positions, as they become ready."""
-        detokenizer = Detokenizer(self.lang) if detokenize else None
-        loaded = enumerate(self._load(source, sampling_rate) for source in sources)
-        # Whatever needs no model is ready now, and must not wait for a batch to fill.
-        ready: list[tuple[int, TranslationResult]] = []
+        read = chain.from_iterable(reader.read(position, source) for position, source in enumerate(sources))
+        waiting = LengthBatches[Clip](lambda clip: clip.seconds, budget, padding_is_neutral=self._padding_is_neutral)
 
-        def clips(items: Iterable[tuple[int, _Clip | TranslationResult]]) -> Iterator[tuple[int, _Clip]]:
-            for position, item in items:
-                if isinstance(item, TranslationResult):
-                    ready.append((position, item))
-                else:
-                    yield position, item
-
-        def drain() -> Iterator[tuple[int, TranslationResult]]:
-            while ready:
-                yield ready.pop(0)
-
-        with closing(read_ahead(loaded, lambda item: _seconds(item[1]), 2 * budget)) as ahead:
-            batches = length_batches(
-                clips(ahead),
-                lambda clip: clip.audio.duration,
-                budget,
-                padding_is_neutral=self._padding_is_neutral,
-            )
+        def translated(batches: list[list[tuple[int, Clip]]]) -> Iterator[tuple[int, TranslationResult]]:
             for batch in batches:
-                yield from drain()
-                translated = self._translate_batch([clip for _, clip in batch], settings, detokenizer)
-                yield from zip((position for position, _ in batch), translated, strict=True)
-            yield from drain()
+                clips = [clip for _, clip in batch]
+                for clip, translation in zip(clips, translate_clips(clips), strict=True):
+                    yield from assembly.add(clip, translation)
+
+        with closing(
+            ReadAhead(read, lambda item: item.seconds if isinstance(item, Clip) else 0.0, 2 * budget)
+        ) as ahead:
+            for number, item in enumerate(ahead):
+                # An end needs no model: what it completes must not wait for a batch to fill.
+                if isinstance(item, End):
+                    yield from assembly.end(item)
+                else:
+                    in_a_hurry = item.is_live and not ahead.has_more
+                    yield from translated(waiting.add(number, item, cannot_wait=in_a_hurry))
+            yield from translated(waiting.rest())
 
     @property
     def _padding_is_neutral(self) -> bool:
@@ -228,99 +249,6 @@ class Translator:
         encoder = self.model.config.encoder
         masked = self.feature_extractor.return_attention_mask
         return masked and encoder.feat_extract_norm == "layer" and not encoder.add_adapter
-
-    def _load(self, source: Source, sampling_rate: int | None) -> _Clip | TranslationResult:
-        """The input's samples, or the result that says why there is nothing to translate."""
-        if source.error is not None:
-            return _failed(source, source.error)
-        try:
-            audio = self._read(source, sampling_rate)
-        except (InputError, MemoryError) as error:
-            return _failed(source, _input_error(error))
-        if "silent" in audio.warnings:
-            return self._result(source, audio, [], None)
-        return _Clip(source, audio)
-
-    def _read(self, source: Source, sampling_rate: int | None) -> Audio:
-        """The whole recording; one that goes on for too long is given up before it fills the memory."""
-        name = "standard input" if source.name == STDIN else source.name
-        blocks: list[NDArray[np.float32]] = []
-        samples = 0
-        stream = stream_audio(source.media, sampling_rate=sampling_rate, backend=self._audio_backend, name=name)
-        with closing(stream):
-            for block in stream:
-                blocks.append(block)
-                samples += len(block)
-                if samples > _LONGEST_SECONDS * SAMPLING_RATE:
-                    raise AudioTooLongError(
-                        f"{stream.name} is longer than {_LONGEST_SECONDS // 60} minutes; the model reads sentences, "
-                        "so cut the recording into pieces first"
-                    )
-        return Audio(np.concatenate(blocks), stream.warnings)
-
-    def _translate_batch(
-        self, clips: list[_Clip], settings: GenerationConfig, detokenizer: Detokenizer | None
-    ) -> list[TranslationResult]:
-        try:
-            hypotheses = self._search(clips, settings)
-        except (RuntimeError, MemoryError, InputError) as error:
-            if len(clips) == 1:
-                return [_failed(clips[0].source, _input_error(error), clips[0].audio.duration)]
-            # Out of memory, mostly: halves may fit, and a clip that fails by itself must not take others with it.
-            logger.warning("a batch of %d clips failed (%s); trying it in halves", len(clips), _first_line(error))
-            half = len(clips) // 2
-            parts = (clips[:half], clips[half:])
-            return [result for part in parts for result in self._translate_batch(part, settings, detokenizer)]
-        return [
-            self._result(clip.source, clip.audio, best, detokenizer)
-            for clip, best in zip(clips, hypotheses, strict=True)
-        ]
-
-    def _search(self, clips: list[_Clip], settings: GenerationConfig) -> list[list[Hypothesis]]:
-        features = self.feature_extractor(
-            [clip.audio.samples for clip in clips],
-            sampling_rate=SAMPLING_RATE,
-            padding=True,
-            return_tensors="pt",
-        )
-        mask = features.get("attention_mask")
-        output = self.model.generate(
-            features["input_values"].to(self.device, self.dtype),
-            attention_mask=None if mask is None else mask.to(self.device),
-            generation_config=settings,
-            fusion=self.fusion,
-            return_dict_in_generate=True,
-        )
-        assert not isinstance(output, torch.Tensor)  # a dictionary was asked for
-        return output.hypotheses
-
-    def _result(
-        self,
-        source: Source,
-        audio: Audio,
-        hypotheses: list[Hypothesis],
-        detokenizer: Detokenizer | None,
-    ) -> TranslationResult:
-        found = [self._alternative(one, detokenizer) for one in hypotheses]
-        best = found[0] if found else Alternative("", "", float("nan"))
-        return TranslationResult(
-            audio_filepath=source.name,
-            lang=self.lang,
-            model=self.name,
-            duration=audio.duration,
-            text=best.text,
-            raw_text=best.raw_text,
-            score=best.score if found else None,
-            tokens=best.tokens,
-            alternatives=tuple(found[1:]),
-            warnings=_warnings(audio, hypotheses),
-            fields=source.fields,
-        )
-
-    def _alternative(self, hypothesis: Hypothesis, detokenizer: Detokenizer | None) -> Alternative:
-        raw_text = self.tokenizer.decode(list(hypothesis.tokens), skip_special_tokens=True)
-        text = raw_text if detokenizer is None else detokenizer(raw_text)
-        return Alternative(text, raw_text, hypothesis.score, hypothesis.tokens)
 
 
 def _as_sources(inputs: AudioInput | Source | Iterable[AudioInput | Source]) -> Iterator[Source]:
@@ -338,31 +266,3 @@ def _as_source(one: Any, number: int) -> Source:
         return Source(os.fsdecode(one), one)  # type: ignore[arg-type]
     name = one.get("path") if isinstance(one, Mapping) else getattr(one, "name", None)
     return Source(name if isinstance(name, str) else f"input-{number}", one)
-
-
-def _seconds(item: _Clip | TranslationResult) -> float:
-    return item.audio.duration if isinstance(item, _Clip) else 0.0
-
-
-def _warnings(audio: Audio, hypotheses: list[Hypothesis]) -> tuple[str, ...]:
-    """What the user should know of a result: about the recording, and whether the length limit cut the text off."""
-    found = ["no_speech" if one == "silent" else one for one in audio.warnings]
-    if hypotheses and hypotheses[0].end is None:
-        found.append("length_limit")
-    return tuple(found)
-
-
-def _failed(source: Source, error: InputError, duration: float | None = None) -> TranslationResult:
-    return TranslationResult(source.name, "error", duration=duration, error=error, fields=source.fields)
-
-
-def _input_error(error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "memory" in str(error):
-        return TranslationError("there is not enough memory to translate this recording; cut it into shorter pieces")
-    return TranslationError(f"the model failed on this recording: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

@@ -24,6 +24,8 @@ from s2t2_cli.escaping import encode
 from s2t2_cli.formats import Format
 from s2t2_cli.records import TranslationResult
 
+# What is left of a path for what comes below the folder of the results.
+_LONGEST_PLACE = 2_000
 _LONGEST_FILE_NAME = 255  # bytes, on every file system in common use
 _ROOM_FOR_NUMBER = 12
 _CASE_IS_IGNORED = sys.platform in ("darwin", "win32")
@@ -56,6 +58,9 @@ class Writer(ABC):
 
         Raises `ReaderGoneError` where a pipe was closed, `OutputError` for anything else.
         """
+
+    def finish(self) -> None:  # noqa: B027 - most writers have nothing left to do
+        """Every input has its result."""
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +151,8 @@ class FolderWriter(Writer):
         """Nothing to do: files give way one by one."""
 
     def write(self, result: TranslationResult, place: str) -> None:
-        if lines := self._layout.render(result):
+        lines = self._layout.render(result)
+        if lines or result.error is None:
             path = self._folder / place
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,25 +165,36 @@ class Places:
     """Hands out the file below an output folder for each source, never the same twice.
 
     A source's `place` keeps its full name and gets the ending of the format; where that is taken, a number
-    comes between: `a.mp3.txt`, `a.mp3.2.txt`. What no file can be called is made fit.
+    comes between: `a.mp3.txt`, `a.mp3.2.txt`. What no file can be called is made fit, and a folder that would be
+    called as a file is gets a `~`: no name in a manifest can stop the others from being written.
     """
 
     def __init__(self, ending: str) -> None:
         self._ending = ending
         self._taken: dict[str, int] = {}
+        self._folders: set[str] = set()
 
     def claim(self, place: str) -> str:
         readable = encode(place.replace("\0", "")).decode("utf-8", "surrogateescape")
         parts = [self._fit(part) for part in PurePosixPath(readable).parts if part not in ("/", "//", "..")]
+        if len(encode(readable)) > _LONGEST_PLACE:
+            parts = [self._fit(f"{parts[-1]}~{hashlib.sha256(encode(readable)).hexdigest()[:8]}")]
+        for depth in range(len(parts) - 1):
+            while self._is_file("/".join(parts[: depth + 1])):
+                parts[depth] += "~"
         base = "/".join(parts) or "input"
         number = self._taken.get(self._key(base), 0) + 1
         candidate = base if number == 1 else f"{base}.{number}"
-        while self._key(candidate) in self._taken:
+        while self._key(candidate) in self._taken or self._key(candidate + self._ending) in self._folders:
             number += 1
             candidate = f"{base}.{number}"
         self._taken[self._key(base)] = number
         self._taken.setdefault(self._key(candidate), 1)
+        self._folders.update(self._key(str(parent)) for parent in PurePosixPath(candidate).parents)
         return candidate + self._ending
+
+    def _is_file(self, path: str) -> bool:
+        return path.endswith(self._ending) and self._key(path.removesuffix(self._ending)) in self._taken
 
     def _fit(self, part: str) -> str:
         data = encode(part)

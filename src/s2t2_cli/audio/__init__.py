@@ -10,6 +10,7 @@ pipeline gets from `ffmpeg -i FILE -ac 1 -ar 16000 -f f32le -`. What is wrong wi
     no permission, a folder, a read error           InputReadError
     a URL that does not deliver                     DownloadError
     empty, not audio, a playlist, nothing decodes   AudioDecodeError
+    more claimed or unfolded than bytes can hold    AudioDecodeError
     an image, a video without sound                 NoAudioStreamError
     NaN, infinity, several channels in an array,
     no or an impossible sampling rate               InvalidAudioError

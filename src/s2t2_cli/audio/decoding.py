@@ -20,6 +20,8 @@ from av.stream import Disposition
 
 from s2t2_cli.audio.formats import IMAGES, PAUSING_CODECS, STATES_LENGTH, container_options
 from s2t2_cli.audio.headers import is_iso_media, is_playlist, leaves_length_open, mp3_states_length, ogg_is_complete
+from s2t2_cli.audio.iso_media import unfolded_entries
+from s2t2_cli.audio.limits import FREE_INDEX_ENTRIES, bound_allocations, is_plausible
 from s2t2_cli.audio.reading import Reader
 from s2t2_cli.errors import AudioDecodeError, NoAudioStreamError
 
@@ -29,7 +31,7 @@ _DISCARD = getattr(av.stream, "Discard", None)
 # A recording may end a little before its stated length: encoders count their delay differently.
 _MISSING_SECONDS = 0.25
 
-_TAGGED_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)")
+_TAGGED_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d*)?)", re.ASCII)
 
 # A jump of the timestamps is a stretch that is missing. Pausing codecs leave out up to 0.4 s of a pause at a time.
 _JUMP_SECONDS = 0.1
@@ -38,10 +40,12 @@ _PAUSE_SECONDS = 0.5
 
 @dataclass
 class Defects:
-    """What turned out to be wrong with a recording of which something decoded."""
+    """What turned out to be wrong with a recording of which something decoded, and what it says of itself."""
 
     truncated: bool = False
     decode_errors: bool = False
+    claimed_seconds: float | None = None
+    """How long it is by its own account, from the first frame on; None where it leaves that open or guesses."""
 
 
 def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[AudioFrame]:
@@ -52,6 +56,7 @@ def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[Audio
     with _open_container(reader, name) as container:
         stream = _choose_stream(container, name)
         stated = _stated_seconds(container, stream, reader)
+        defects.claimed_seconds = stated if stated is not None else _wav_seconds(container, stream, reader)
         progress = _Progress(stream, container.format.name, reader)
         for packet in _packets(container, stream, reader, progress):
             try:
@@ -63,12 +68,21 @@ def decode_frames(reader: Reader, name: str, defects: Defects) -> Iterator[Audio
                 if frame.samples and frame.sample_rate > 0:
                     reader.bore_fruit()
                     progress.decoded(frame)
+                    if not is_plausible(progress.seconds, reader.received):
+                        raise _unfolding(name, reader.received, progress.seconds)
                     yield frame
             if packet is not None and packet.is_corrupt:
                 progress.cut_short()
     if not progress.seconds and (progress.failing or stream.duration):
         raise AudioDecodeError(f"nothing of the audio in {name} can be decoded; it is damaged")
     progress.judge(stated, defects)
+
+
+def _unfolding(name: str, size: int, seconds: float) -> AudioDecodeError:
+    return AudioDecodeError(
+        f"{name} unfolds {size:,} bytes to {seconds / 3600:.1f} hours, as no recording does;"
+        " it is damaged, or made to do harm"
+    )
 
 
 class _Progress:
@@ -114,14 +128,19 @@ class _Progress:
 def stated_seconds(reader: Reader, name: str) -> float | None:
     """How long the recording is according to its container, None where that says nothing or would be a guess.
 
-    Raises as `decode_frames` does where there is no audio track.
+    What cannot be true of so few bytes counts as nothing said. Raises as `decode_frames` does where there is no
+    audio track.
     """
+    size = reader.size
     with _open_container(reader, name) as container:
-        return _stated_seconds(container, _choose_stream(container, name), reader)
+        stated = _stated_seconds(container, _choose_stream(container, name), reader)
+    return stated if stated is not None and is_plausible(stated, reader.received if size is None else size) else None
 
 
 @contextmanager
 def _open_container(reader: Reader, name: str) -> Iterator[InputContainer]:
+    bound_allocations()
+    _check_index(reader, name)
     try:
         # Tags in another encoding than UTF-8 are common, and of no interest here.
         container = av.open(reader, "r", container_options=container_options(), metadata_errors="replace")
@@ -131,6 +150,17 @@ def _open_container(reader: Reader, name: str) -> Iterator[InputContainer]:
     with container:
         reader.raise_pending()
         yield container
+
+
+def _check_index(reader: Reader, name: str) -> None:
+    if not is_iso_media(reader.head):
+        return
+    entries = unfolded_entries(reader.read_at)
+    if entries > FREE_INDEX_ENTRIES and entries > (reader.size or 0):
+        raise AudioDecodeError(
+            f"{name} claims to hold {entries:,} pieces of sound or picture, more than it has bytes;"
+            " it is damaged, or made to do harm"
+        )
 
 
 def _why_not_audio(reader: Reader, name: str) -> str:
@@ -198,3 +228,10 @@ def _stated_seconds(container: InputContainer, stream: AudioStream, reader: Read
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / av.time_base
     return None
+
+
+def _wav_seconds(container: InputContainer, stream: AudioStream, reader: Reader) -> float | None:
+    """What the header of a WAV says. A shorter one shows by its last packet, so it is not among those compared."""
+    if container.format.name not in ("wav", "w64") or leaves_length_open(reader.head):
+        return None
+    return None if stream.duration is None or stream.time_base is None else float(stream.duration * stream.time_base)

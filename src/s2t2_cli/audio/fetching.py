@@ -1,19 +1,17 @@
 """The body of an http(s) address, in a temporary file.
 
-Knows: HTTP through the standard library: proxies of the environment, redirects, timeouts, the ways a server fails.
-Does not know: audio.
+Knows: HTTP through the standard library: proxies of the environment, redirects, the ways a server fails, which
+addresses may not lead to private hosts. Does not know: sockets (connections), audio.
 """
 
 from __future__ import annotations
 
 import base64
 import http.client
-import io
 import os
 import socket
 import ssl
 import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -23,21 +21,17 @@ from http import HTTPStatus
 from typing import IO, Any
 
 from s2t2_cli import __version__
+from s2t2_cli.audio import limits
+from s2t2_cli.audio.connections import HTTPHandler, HTTPSHandler, PrivateAddressError, PublicHosts
 from s2t2_cli.audio.reading import SPOOL_BYTES
 from s2t2_cli.errors import DownloadError, InputReadError, S2T2Error, UsageError
-from s2t2_cli.inputs import is_url
+from s2t2_cli.inputs import PublicUrl, is_url
 
 TIMEOUT_SECONDS = 30.0
 """How long a server may take to connect, or be silent, before it counts as stalled.
 
 The environment variable S2T2_DOWNLOAD_TIMEOUT sets another number of seconds.
 """
-
-SLOWEST_BYTES_PER_SECOND = 256
-"""A server that sends less than this over a whole timeout counts as stalled, too."""
-
-MAX_BYTES = 16 * 2**30
-"""More than a day of CD audio is a mistake, or malice."""
 
 _CHUNK_BYTES = 2**16
 
@@ -55,11 +49,13 @@ def fetch(url: str, *, name: str | None = None, timeout: float | None = None) ->
     """The body behind `url`, complete, in a temporary file that stands at its beginning.
 
     `name` is what messages call it (credentials are left out in any case). `timeout` overrides the seconds above.
+    A `PublicUrl` is refused where it, or a redirection, leads to a host that is not public.
     Raises `DownloadError` for everything a server or the network can do, always within a few timeouts.
     """
     shown = without_credentials(name or url)
     patience = _timeout() if timeout is None else timeout
-    with _failures_of(shown, patience), _opener().open(_request(url), timeout=patience) as response:
+    opener = _opener(public_only=isinstance(url, PublicUrl))
+    with _failures_of(shown, patience), opener.open(_request(url), timeout=patience) as response:
         return _spooled(response, shown)
 
 
@@ -117,8 +113,10 @@ def _spooled(response: http.client.HTTPResponse, shown: str) -> IO[bytes]:
 
 
 def _check_size(size: int, shown: str) -> None:
-    if size > MAX_BYTES:
-        raise DownloadError(f"{shown} is larger than {MAX_BYTES // 2**30} GiB; download it yourself and name the file")
+    if size > limits.MAX_COPY_BYTES:
+        raise DownloadError(
+            f"{shown} is larger than {limits.MAX_COPY_BYTES // 2**30} GiB; download it yourself and name the file"
+        )
 
 
 def _keep(copy: IO[bytes], piece: bytes, shown: str) -> None:
@@ -135,6 +133,11 @@ def _failures_of(shown: str, patience: float) -> Iterator[None]:
         yield
     except S2T2Error:
         raise
+    except PrivateAddressError as problem:
+        raise DownloadError(
+            f"{shown} leads to {problem}, which is not a public address; --allow-private-addresses lets a manifest"
+            " name such"
+        ) from None
     except urllib.error.HTTPError as problem:
         problem.close()
         raise DownloadError(_status_sentence(shown, problem.code)) from problem
@@ -170,13 +173,15 @@ def _reason(problem: Exception, patience: float) -> str:
     return getattr(cause, "strerror", None) or "the network fails"
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(*, public_only: bool) -> urllib.request.OpenerDirector:
     """An opener for http and https alone: no file:, no ftp:, no data:."""
     opener = urllib.request.OpenerDirector()
+    if public_only:
+        opener.add_handler(PublicHosts())
     for handler in (
         urllib.request.ProxyHandler(),
-        _HTTPHandler(),
-        _HTTPSHandler(context=ssl.create_default_context()),
+        HTTPHandler(public_only=public_only),
+        HTTPSHandler(public_only=public_only),
         _RedirectHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
@@ -194,61 +199,3 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
             raise urllib.error.HTTPError(req.full_url, code, msg, headers, fp)
         fp.close()  # the base class reads the body of a redirection, which need not have an end
         return super().redirect_request(req, fp, code, msg, headers, _ascii_url(without_credentials(newurl)))
-
-
-class _StallGuard(io.RawIOBase):
-    """A socket that raises TimeoutError when over a whole timeout almost nothing has come.
-
-    The socket's own timeout starts anew with every byte, so that alone a server could drip for ever.
-    """
-
-    def __init__(self, raw: io.RawIOBase, timeout: float) -> None:
-        self._raw = raw
-        self._timeout = timeout
-        self._since = time.monotonic()
-        self._received = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if (elapsed := time.monotonic() - self._since) > self._timeout:
-            if self._received < SLOWEST_BYTES_PER_SECOND * elapsed:
-                raise TimeoutError("too slow")
-            self._since, self._received = time.monotonic(), 0
-        count: int | None = self._raw.readinto(buffer)
-        self._received += count or 0
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        if (timeout := sock.gettimeout()) is not None:
-            self.fp = io.BufferedReader(_StallGuard(self.fp.detach(), timeout))
-
-
-class _Connection(http.client.HTTPConnection):
-    response_class = _Response
-
-
-class _SecureConnection(http.client.HTTPSConnection):
-    response_class = _Response
-
-
-class _HTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
-
-
-class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__(context=context)
-        self._tls = context
-
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, req, context=self._tls)

@@ -14,6 +14,8 @@ from functools import cache
 
 from av.codec import Codec, codecs_available
 
+from s2t2_cli.audio.limits import MAX_STREAMS
+
 _AUDIO = (
     "aac ac3 adx aea aiff amr amrnb amrwb apc ape apm aptx ast au avr bit brstm caf codec2 dsf dss dts dtshd eac3 epaf"
     " flac gsm hca iff ilbc ircam lc3 loas mlp mmf mp3 mpc mpc8 nistsphere oma osq paf pvf qcp qoa rso sbc shn sln sox"
@@ -44,6 +46,7 @@ PAUSING_CODECS = frozenset(
 def container_options() -> dict[str, str]:
     """Options for `av.open` that let in the containers and decoders above, and no protocol at all."""
     return {
+        "max_streams": str(MAX_STREAMS),
         "format_whitelist": ",".join([*_AUDIO.split(), *_VIDEO.split(), *sorted(IMAGES)]),
         "codec_whitelist": ",".join(_audio_decoders()),
         "protocol_whitelist": "none",

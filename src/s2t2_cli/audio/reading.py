@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from s2t2_cli.audio import limits
 from s2t2_cli.audio.headers import HEAD_BYTES, TAIL_BYTES, needs_seeking
 from s2t2_cli.errors import InputReadError, InvalidAudioError
 from s2t2_cli.escaping import one_line
@@ -71,6 +72,21 @@ class Reader:
         """The bytes before `received`, up to `TAIL_BYTES` of them."""
         return self._tail
 
+    @property
+    def size(self) -> int | None:
+        """Bytes in all, None where only reading can tell."""
+        if not self._seekable:
+            return None
+        try:
+            size = self._file.seek(0, io.SEEK_END) - self._start
+            self._file.seek(self._start + self._position)
+            self._waiting = b""
+        except Exception as problem:
+            if _is_refusal(problem):
+                return None
+            raise self._read_error(problem) from problem
+        return size
+
     def bore_fruit(self) -> None:
         """What was read so far gave samples; without that, the file ends after 256 MiB."""
         self._fruitless = 0
@@ -84,7 +100,7 @@ class Reader:
             raise problem
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes from anywhere, the current position kept; none where there is no seeking."""
+        """Bytes from anywhere, the current position kept; none where there is no seeking, or not to there."""
         if not self._seekable:
             return b""
         try:
@@ -93,6 +109,8 @@ class Reader:
             self._file.seek(self._start + self._position)
             self._waiting = b""
         except Exception as problem:
+            if _is_refusal(problem) or isinstance(problem, OverflowError):  # a damaged file may name any place
+                return b""
             raise self._read_error(problem) from problem
         return found
 
@@ -123,7 +141,7 @@ class Reader:
                 raise ValueError("before the beginning")
         except BaseException as problem:
             # To seek before the beginning is no failure: damaged files make FFmpeg try, and it takes the refusal.
-            if not isinstance(problem, ValueError) and getattr(problem, "errno", None) != errno.EINVAL:
+            if not _is_refusal(problem):
                 self._problem = problem
             return -1
         self._position = position
@@ -168,6 +186,11 @@ class Reader:
         return InputReadError(f"cannot read {self._name} ({one_line(reason)})")
 
 
+def _is_refusal(problem: BaseException) -> bool:
+    """Whether a file object says that there is no such place in it."""
+    return isinstance(problem, ValueError) or getattr(problem, "errno", None) == errno.EINVAL
+
+
 @contextmanager
 def open_reader(file: IO[bytes], name: str) -> Iterator[Reader]:
     """A reader of `file`, or of a temporary copy where its format needs seeking and it cannot (mp4 from a pipe)."""
@@ -179,6 +202,12 @@ def open_reader(file: IO[bytes], name: str) -> Iterator[Reader]:
         try:
             while piece := reader.read(_COPY_BYTES):
                 copy.write(piece)
+                reader.bore_fruit()  # nothing is looked for yet
+                if reader.received > limits.MAX_COPY_BYTES:
+                    raise InputReadError(
+                        f"{name} is of a kind that has to be kept whole, and larger than"
+                        f" {limits.MAX_COPY_BYTES / 2**30:g} GiB; save it and name the file"
+                    )
             copy.seek(0)
         except OSError as problem:
             raise InputReadError(f"cannot keep a temporary copy of {name} ({problem.strerror})") from problem

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from s2t2_cli.audio.decoding import Defects, decode_frames
 from s2t2_cli.audio.fetching import without_credentials
+from s2t2_cli.audio.pcm import check_pcm_rate, pcm_frames
 from s2t2_cli.audio.resampling import SAMPLING_RATE, Resampler, check_backend, frames_of, resample_with_torchaudio
 from s2t2_cli.audio.sources import AudioInput, Waveform, name_of, open_source
 from s2t2_cli.errors import AudioTooShortError, InvalidAudioError
@@ -24,7 +25,9 @@ from s2t2_cli.escaping import one_line
 MIN_SAMPLES = 400
 """What one frame of the encoder sees: 25 ms at 16 kHz."""
 
-_BLOCK_SAMPLES = SAMPLING_RATE  # blocks of a second: small beside the model, large beside the cost of a block
+BLOCK_SECONDS = 1.0
+"""Small beside the model, large beside the cost of a block."""
+
 _QUIETEST_STEP = 2.0**-15  # what a 16-bit recording can tell apart
 # 2**32 is beyond full scale even of 32-bit integers left unscaled; the squares of louder samples overflow float32
 # when an utterance is normalised.
@@ -65,25 +68,44 @@ def load_audio(
 
 
 def stream_audio(
-    source: AudioInput, *, sampling_rate: int | None = None, backend: str = "av", name: str | None = None
+    source: AudioInput,
+    *,
+    sampling_rate: int | None = None,
+    backend: str = "av",
+    name: str | None = None,
+    pcm_rate: int | None = None,
+    block_seconds: float = BLOCK_SECONDS,
 ) -> AudioStream:
-    """`source` as blocks of about a second, each float32 of shape (n,), in memory that does not grow with it.
+    """`source` as blocks of about `block_seconds`, each float32 of shape (n,), in memory that does not grow with it.
 
-    Arguments and errors as for `load_audio`; errors come when the stream reaches them. Nothing is opened before
+    Arguments and errors as for `load_audio`; errors come when the stream reaches them. With `pcm_rate`, files and
+    streams are bare samples of that rate: 16-bit signed integers, little-endian, one channel. Nothing is opened before
     the first block is asked for. With the torchaudio backend the whole input is held in memory, because that
     resampler takes nothing less.
     """
     check_backend(backend)
-    return AudioStream(source, sampling_rate, backend, name)
+    if pcm_rate is not None:
+        check_pcm_rate(pcm_rate)
+    return AudioStream(source, sampling_rate, backend, name, pcm_rate, round(block_seconds * SAMPLING_RATE))
 
 
 class AudioStream(Iterator[NDArray[np.float32]]):
     """The blocks of one input; `warnings` (see `Audio`) is complete once they are used up."""
 
-    def __init__(self, source: AudioInput, sampling_rate: int | None, backend: str, name: str | None) -> None:
+    def __init__(
+        self,
+        source: AudioInput,
+        sampling_rate: int | None,
+        backend: str,
+        name: str | None,
+        pcm_rate: int | None = None,
+        block_samples: int = SAMPLING_RATE,
+    ) -> None:
         self.name = one_line(without_credentials(name_of(source) if name is None else name))
         self._defects = Defects()
         self._checks = _Checks(self.name)
+        self._pcm_rate = pcm_rate
+        self._block_samples = block_samples
         self._blocks = self._run(source, sampling_rate, backend)
 
     def __next__(self) -> NDArray[np.float32]:
@@ -92,6 +114,11 @@ class AudioStream(Iterator[NDArray[np.float32]]):
     def close(self) -> None:
         """Give up the rest: closes what is open. A stream that was read to its end is closed already."""
         self._blocks.close()
+
+    @property
+    def claimed_seconds(self) -> float | None:
+        """How long the recording is by its own account, known with the first block; None where it does not say."""
+        return self._defects.claimed_seconds
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,11 +134,14 @@ class AudioStream(Iterator[NDArray[np.float32]]):
     ) -> Generator[NDArray[np.float32], None, None]:
         with open_source(source, sampling_rate, self.name) as opened:
             if isinstance(opened, Waveform):
+                self._defects.claimed_seconds = len(opened.samples) / opened.sampling_rate
                 frames = frames_of(opened.samples, opened.sampling_rate)
+            elif self._pcm_rate is not None:
+                frames = pcm_frames(opened, self._pcm_rate, self._defects)
             else:
                 frames = decode_frames(opened, self.name, self._defects)
             convert = _resampled if backend == "av" else _resampled_with_torchaudio
-            for block in _regrouped(convert(frames, self.name)):
+            for block in _regrouped(convert(frames, self.name), self._block_samples):
                 self._checks.add(block)
                 yield block
             self._checks.finish()
@@ -181,14 +211,14 @@ def _resampled_with_torchaudio(frames: Iterator[AudioFrame], name: str) -> Itera
         yield resample_with_torchaudio(np.concatenate(pieces), first.sample_rate, SAMPLING_RATE)
 
 
-def _regrouped(pieces: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The same samples in blocks of at least `_BLOCK_SAMPLES`, except the last; never an empty one."""
+def _regrouped(pieces: Iterator[NDArray[np.float32]], block_samples: int) -> Iterator[NDArray[np.float32]]:
+    """The same samples in blocks of at least `block_samples`, except the last; never an empty one."""
     waiting: list[NDArray[np.float32]] = []
     count = 0
     for piece in pieces:
         waiting.append(piece)
         count += len(piece)
-        if count >= _BLOCK_SAMPLES:
+        if count >= block_samples:
             yield np.concatenate(waiting)
             waiting, count = [], 0
     if count:

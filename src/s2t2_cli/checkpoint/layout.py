@@ -36,6 +36,10 @@ SIDE_FILES = (
 )
 
 
+# Of a file, in bytes, nearly everywhere.
+_LONGEST_NAME = 255
+
+
 def preferred_weights(names: Container[str]) -> str | None:
     """The weights file (or index of shards) to use among `names`; None where there is none we read."""
     return next((name for name in WEIGHTS_PREFERENCE if name in names), None)
@@ -57,10 +61,20 @@ def shard_names(index: Path) -> tuple[str, ...]:
         raise CheckpointError(f"{index} names no shards: its 'weight_map' is missing or empty")
     ending = Path(index.name.removesuffix(".index.json")).suffix
     for shard in weight_map.values():
-        plain = isinstance(shard, str) and "\\" not in shard and "\0" not in shard and Path(shard).name == shard
-        if not plain or not shard.endswith(ending):
+        if not _is_plain_name(shard) or not shard.endswith(ending):
             raise CheckpointError(f"{index} names the shard {shard!r}, which is not a {ending} file beside it")
     return tuple(dict.fromkeys(weight_map.values()))
+
+
+def _is_plain_name(name: object) -> bool:
+    """Whether this names a file and no way to another folder."""
+    return (
+        isinstance(name, str)
+        and "\\" not in name
+        and name.isprintable()
+        and len(name.encode()) <= _LONGEST_NAME
+        and Path(name).name == name
+    )
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

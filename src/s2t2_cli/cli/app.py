@@ -30,6 +30,7 @@ from s2t2_cli.writers import ReaderGoneError
 # of commands needs none of them.
 COMMANDS = {
     "translate": "Translate recorded English speech to text.",
+    "merge": "Join the shards of a run, and check that nothing is missing or there twice.",
     "models": "List, download and check checkpoints.",
     "evaluate": "Score translations against references.",
     "finetune": "Train a model on recordings with translations.",

@@ -56,6 +56,7 @@ def evaluate(
     manifest: e.ManifestOption = None,
     split: e.SplitOption = None,
     audio_dir: o.AudioDirOption = None,
+    allow_private_addresses: o.AllowPrivateOption = False,
     raw: e.RawOption = False,
     exclude_failed: e.ExcludeFailedOption = False,
     lang: o.LangOption = None,
@@ -132,7 +133,7 @@ def evaluate(
         joined = meet(rows or systems[0], systems)
     else:
         checkpoints = options.resolve(model or [])
-        sources = _sources(manifest, audio_dir, split)
+        sources = _sources(manifest, audio_dir, split, allow_private=allow_private_addresses)
         folder = audio_dir or Path(manifest).parent
         rows = rows or texts_of_sources(manifest, sources, folder)
         # Whatever does not go together should be known before hours of translation.
@@ -187,11 +188,11 @@ def _check(
         raise UsageError("--save-translations keeps what one model translates; give one --model")
 
 
-def _sources(manifest: str, audio_dir: Path | None, split: str | None) -> list[Source]:
+def _sources(manifest: str, audio_dir: Path | None, split: str | None, *, allow_private: bool) -> list[Source]:
     """The manifest's rows, those of one split if it is named."""
     from s2t2_cli.manifests import Manifest
 
-    sources = list(Manifest(manifest, audio_dir=audio_dir))
+    sources = list(Manifest(manifest, audio_dir=audio_dir, allow_private=allow_private))
     if split is not None:
         sources = [source for source in sources if str(source.fields.get("split")) == split]
     if not sources:

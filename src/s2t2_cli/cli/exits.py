@@ -14,6 +14,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from s2t2_cli.escaping import readable
@@ -42,6 +44,32 @@ def stop_on_signals() -> None:
     for number in _STOPPING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+
+
+@contextmanager
+def finishing_on_signals(finish: Callable[[], None] | None) -> Iterator[None]:
+    """Within, Ctrl-C or SIGTERM calls `finish`, so that the work comes to its end in good order, a second one ends the
+    process on the spot; only then `Interrupted` is raised. Without `finish` nothing is different.
+    """
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        for one in ours:
+            signal.signal(one, signal.SIG_DFL)
+        if finish is not None:
+            finish()
+
+    ours = [one for one in _STOPPING_SIGNALS if finish is not None and signal.getsignal(one) is _interrupt]
+    for number in ours:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in ours if not caught else ():
+            signal.signal(number, _interrupt)
+    if caught:
+        raise Interrupted(caught[0])
 
 
 def end_on_signals() -> None:

@@ -71,6 +71,14 @@ AudioDirOption = Annotated[
     Path | None,
     _option("--audio-dir", metavar="DIR", panel=DATA_PANEL, help="Where relative paths of the manifests start."),
 ]
+AllowPrivateOption = Annotated[
+    bool,
+    _option(
+        "--allow-private-addresses",
+        panel=DATA_PANEL,
+        help="Let manifests name addresses of this machine and its network; otherwise only public ones.",
+    ),
+]
 TokenizeOption = Annotated[
     bool,
     _option(

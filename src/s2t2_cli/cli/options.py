@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from s2t2_cli.engine import EngineName
 from s2t2_cli.formats import FormatName
 
 INPUT_PANEL = "Input"
@@ -62,6 +63,14 @@ AudioDirOption = Annotated[
         rich_help_panel=INPUT_PANEL,
     ),
 ]
+AllowPrivateOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-addresses",
+        help="Let a manifest name addresses of this machine and its network; otherwise only public ones.",
+        rich_help_panel=INPUT_PANEL,
+    ),
+]
 RecursiveOption = Annotated[
     bool,
     typer.Option("--recursive/--no-recursive", help="Go into folders of folders.", rich_help_panel=INPUT_PANEL),
@@ -72,6 +81,16 @@ AudioBackendOption = Annotated[
         "--audio-backend",
         metavar="NAME",
         help="What resamples: av, or torchaudio (an extra) as the reference does for arrays.",
+        rich_help_panel=INPUT_PANEL,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Take only part I of N, of about as much audio as the others where durations are stated; "
+        "slurm: as the task of a job array.",
         rich_help_panel=INPUT_PANEL,
     ),
 ]
@@ -211,9 +230,9 @@ FormatOption = Annotated[
     FormatName,
     typer.Option(
         "--format",
-        metavar="text|jsonl|tsv",
+        metavar="text|jsonl|tsv|srt|vtt|parquet",
         help="text has a line for each input that was translated; jsonl and tsv have one for every input, "
-        "failed ones too.",
+        "failed ones too; srt and vtt are subtitles, a file for each input; parquet (an extra) is a table.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
@@ -287,6 +306,22 @@ ProgressOption = Annotated[
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the jsonl or parquet file that --output names: what is in it is not done again.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+RetryErrorsOption = Annotated[
+    bool,
+    typer.Option(
+        "--retry-errors",
+        help="With --resume, do the inputs again that failed before.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
 
 # Machine
 
@@ -333,6 +368,24 @@ BatchSecondsOption = Annotated[
         metavar="S",
         callback=_finite,
         help="Seconds of audio translated at once; more is faster and needs more memory.",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        metavar="local|ray",
+        help="Translate in this process, or on a Ray cluster (an extra: s2t2-cli[ray]).",
+        rich_help_panel=MACHINE_PANEL,
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="The cluster; auto for the one this machine belongs to. Otherwise RAY_ADDRESS, or one on this machine.",
         rich_help_panel=MACHINE_PANEL,
     ),
 ]

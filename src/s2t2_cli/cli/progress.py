@@ -71,6 +71,7 @@ class Tally:
     cut_off: int = 0
     """How many translations the length limit cut off."""
     audio_seconds: float = 0.0
+    _reached: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     whole: Load | None = None
     """All there is to do, once it has been counted."""
@@ -78,9 +79,14 @@ class Tally:
     def count(self, source: Source, result: TranslationResult) -> None:
         """One more is done."""
         self.done.add(source)
-        self.failed += result.error is not None
+        self._reached.pop(source.name, None)
+        self.failed += result.error is not None or "failed_segments" in result.warnings
         self.cut_off += "length_limit" in result.warnings
         self.audio_seconds += result.duration or 0.0
+
+    def reach(self, source: Source, seconds: float) -> None:
+        """A recording that is still being worked on is translated up to here."""
+        self._reached[source.name] = seconds
 
     def restart(self) -> None:
         """Count time from now, when the model is loaded."""
@@ -113,8 +119,8 @@ class Tally:
         words = [f"{self.done.sources}/{self.whole.sources}" if self.whole else f"{self.done.sources} done"]
         if self.failed:
             words.append(f"{self.failed} failed")
-        if self.audio_seconds:
-            words += [f"{spell_seconds(self.audio_seconds)} of audio", f"{self._speed()}× real time"]
+        if self._heard:
+            words += [f"{spell_seconds(self._heard)} of audio", f"{self._speed()}× real time"]
         else:
             words.append(f"{spell_seconds(self.elapsed)} so far")
         if (left := self.seconds_left()) is not None:
@@ -132,8 +138,13 @@ class Tally:
             return None
         return self.elapsed * (1 - part) / part
 
+    @property
+    def _heard(self) -> float:
+        """Seconds of audio, those of unfinished recordings among them."""
+        return self.audio_seconds + sum(tuple(self._reached.values()))  # a copy: another thread shows it
+
     def _speed(self) -> str:
-        speed = self.audio_seconds / max(self.elapsed, 1e-9)
+        speed = self._heard / max(self.elapsed, 1e-9)
         return f"{speed:.1f}" if speed < 99.95 else f"{speed:.0f}"
 
 

@@ -5,9 +5,10 @@ Knows: how the parts are put together for one run. Does not know: what the parts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -15,15 +16,21 @@ from s2t2_cli.checkpoint import resolve_checkpoint
 from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli import options as o
-from s2t2_cli.cli.exits import say, show_log
+from s2t2_cli.cli import segmentation_options as so
+from s2t2_cli.cli.exits import finishing_on_signals, say, show_log
 from s2t2_cli.cli.help import Command
+from s2t2_cli.cli.live import SegmentLines, open_pipe, through
+from s2t2_cli.cli.outputs import Earlier, make_writer, still_to_do
 from s2t2_cli.cli.progress import Tally, count_in_background, make_display
+from s2t2_cli.cli.request import Request
 from s2t2_cli.cli.work import Ledger, list_sources, take
+from s2t2_cli.engine import TranslatorSpec, make_engine
 from s2t2_cli.errors import UsageError
 from s2t2_cli.formats import Format, make_format
-from s2t2_cli.inputs import STDIN, Source, check_named, may_be_several, named_sources
-from s2t2_cli.manifests import Manifest
-from s2t2_cli.writers import FileWriter, FolderWriter, Places, Writer, refuse_to_overwrite, stdout_writer
+from s2t2_cli.inputs import STDIN, Source
+from s2t2_cli.records import Segment
+from s2t2_cli.sharding import parse_shard
+from s2t2_cli.writers import Places, stdout_writer
 
 EXAMPLES = """\b
 Examples:
@@ -31,9 +38,11 @@ Examples:
   s2t2 translate recordings/ --lang tr --output-dir translations/
   s2t2 translate *.flac --lang ca --format jsonl --output results.jsonl
   ffmpeg -i talk.mkv -f wav - | s2t2 translate - --lang ar
+  arecord -f S16_LE -r 16000 | s2t2 translate - --segmentation vad --lang de
   s2t2 translate --manifest clips.tsv --model ./my-checkpoint --format tsv
   s2t2 translate talk.mp3 --lang de --num-beams 10 --n-best 3
   s2t2 translate talk.mp3 --lang de --lm lm-de --length-penalty 0.7
+  s2t2 translate talks/ --lang de --format jsonl --output all.jsonl --resume
 
 \b
 Exit status: 0 all translated, 1 an input failed, 2 wrong usage or no model,
@@ -48,8 +57,13 @@ def translate(
     inputs: o.InputsArgument = None,
     manifest: o.ManifestOption = None,
     audio_dir: o.AudioDirOption = None,
+    allow_private_addresses: o.AllowPrivateOption = False,
     recursive: o.RecursiveOption = True,
     audio_backend: o.AudioBackendOption = "av",
+    pcm: so.PcmOption = None,
+    segmentation: so.SegmentationOption = None,
+    max_segment_seconds: so.MaxSegmentSecondsOption = 20.0,
+    segments: so.SegmentsOption = None,
     lang: o.LangOption = None,
     model: o.ModelOption = None,
     revision: o.RevisionOption = None,
@@ -78,16 +92,28 @@ def translate(
     dtype: o.DtypeOption = "auto",
     threads: o.ThreadsOption = None,
     batch_seconds: o.BatchSecondsOption = None,
+    shard: o.ShardOption = None,
+    resume: o.ResumeOption = False,
+    retry_errors: o.RetryErrorsOption = False,
+    engine: o.EngineOption = "local",
+    ray_address: o.RayAddressOption = None,
 ) -> None:
     """Translate recorded English speech to text.
 
     INPUTS are audio or video files, folders, http(s) addresses, or - for standard input. Translations go to
     standard output in the order of the inputs, as soon as they are ready; everything else goes to standard
-    error. An input that cannot be translated is reported there, and the others go on.
+    error. An input that cannot be translated is reported there, and the others go on. Long recordings are cut
+    into segments where nobody speaks; the text of a single one comes line by line, each as soon as it is ready.
     """
     if quiet:
         show_log(quiet=True)
-    request = _Request(inputs or [], manifest, audio_dir, recursive)
+    part = None if shard is None else parse_shard(shard)
+    request = Request(inputs or [], manifest, audio_dir, allow_private_addresses, recursive, part)
+    cutting = so.Cutting.of(segmentation, max_segment_seconds, segments, pcm)
+    if ray_address is not None and engine != "ray":
+        raise UsageError("--ray-address is where a Ray cluster is; add --engine ray to translate there")
+    if engine == "ray" and STDIN in request.named_files[: len(inputs or [])]:
+        raise UsageError("standard input cannot be read by the machines of a cluster; name a file that they see")
     checkpoint = _checkpoint(model, lang)
     if num_beams is not None and n_best > num_beams:
         raise UsageError(f"--n-best {n_best} needs at least --num-beams {n_best}, not {num_beams}")
@@ -102,10 +128,14 @@ def translate(
         tokens=tokens,
         fields=manifest is not None,
     )
+    if output_dir is None:
+        _check_subtitles(layout, output, request.may_be_several)
     # Places are remembered, so that none is given out twice; without files to give out there is no need to.
     places = None if output_dir is None else Places(layout.ending)
-    sources = request.begin()
+    sources = request.begin(places)
     if dry_run:
+        if resume:
+            sources = still_to_do(layout, output, sources, retry_errors=retry_errors)
         good, bad = list_sources(sources, places, output_dir, stdout_writer(layout))
         if bad and not quiet:
             say(f"{good} would be translated, {bad} would fail")
@@ -113,46 +143,91 @@ def translate(
 
     tally = Tally()
     display = make_display(tally, wants_progress=False if quiet else progress)
-    with _writer(layout, output, output_dir, request.named_files) as writer:
+    search: dict[str, Any] = {
+        "n_best": n_best,
+        "detokenize": detokenize,
+        "num_beams": num_beams,
+        "length_penalty": length_penalty,
+        "max_new_tokens": max_new_tokens,
+        "min_length": min_length,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "early_stopping": {"true": True, "false": False}.get(early_stopping or "", early_stopping),
+    }
+    # Whatever changes a record belongs here: results of other settings are not mixed in one file.
+    settings = {
+        "lang": lang,
+        "lm_weight": lm_weight,
+        "tokens": tokens,
+        "dtype": dtype,
+        "audio_backend": audio_backend,
+        **cutting.identity,
+        "shard": None if part is None else str(part),
+        **search,
+    }
+    with (
+        make_writer(
+            layout, output, output_dir, request.named_files, resume=resume, retry_errors=retry_errors
+        ) as writer,
+        ExitStack() as open_engine,
+    ):
         with display.loading(checkpoint):
             # Found before torch is imported, so that a wrong name is answered at once.
             found = resolve_checkpoint(checkpoint, revision=revision, cache_dir=cache_dir, local_files_only=offline)
             found_lm = None
             if lm is not None:
                 found_lm = resolve_checkpoint(lm, cache_dir=cache_dir, local_files_only=offline)
+            earlier = Earlier(writer, retry_errors=retry_errors)
+            earlier.check(found, found_lm, settings)
+        if not quiet:
+            earlier.tell()
+        to_do = earlier.remaining(sources)
+        if (first := next(to_do, None)) is None:  # all is done, or the shard is empty: that takes no model
+            writer.begin()
+            writer.finish()
+            raise typer.Exit(1 if earlier.failed else 0)
+        with display.loading(checkpoint):
             from s2t2_cli.language_model import USUAL_WEIGHT
-            from s2t2_cli.translator import Translator
 
-            translator = Translator.from_pretrained(
+            spec = TranslatorSpec(
                 found,
-                lang=lang,
-                device=device,
-                dtype=dtype,
-                threads=threads,
-                audio_backend=audio_backend,
-                lm=found_lm,
-                lm_weight=USUAL_WEIGHT if lm_weight is None else lm_weight,
+                found_lm,
+                cache_dir,
+                offline,
+                load={
+                    "lang": lang,
+                    "device": device,
+                    "dtype": dtype,
+                    "threads": threads,
+                    "audio_backend": audio_backend,
+                    "lm_weight": USUAL_WEIGHT if lm_weight is None else lm_weight,
+                },
+                options={"batch_seconds": batch_seconds, **cutting.arguments, **search},
             )
+            running = open_engine.enter_context(make_engine(engine, spec, ray_address=ray_address))
         ledger = Ledger(places)
-        results = translator.translate(
-            ledger.watch(sources),
-            n_best=n_best,
-            detokenize=detokenize,
-            ordered=not unordered,
-            batch_seconds=batch_seconds,
-            num_beams=num_beams,
-            length_penalty=length_penalty,
-            max_new_tokens=max_new_tokens,
-            min_length=min_length,
-            no_repeat_ngram_size=no_repeat_ngram_size,
-            early_stopping={"true": True, "false": False}.get(early_stopping or "", early_stopping),
+        pipe = open_pipe() if request.is_standard_input else None
+        to_do = chain([first], to_do)
+        lines = SegmentLines(
+            writer,
+            display,
+            is_wanted=format == "text" and n_best == 1 and not request.may_be_several and not output_dir,
+        )
+
+        def on_segment(source: Source, segment: Segment) -> None:
+            tally.reach(source, segment.end)
+            lines.write_segment(source, segment)
+
+        results = running.translate(
+            ledger.watch(to_do if pipe is None else through(pipe, to_do)), ordered=not unordered, on_segment=on_segment
         )
         writer.begin()
         tally.restart()
         if display.is_live and request.is_repeatable:
-            count_in_background(tally, request.sources())
-        with display:
-            take(results, ledger, writer, tally, display, warns=not quiet)
+            count_in_background(tally, earlier.remaining(request.sources()))
+        with finishing_on_signals(None if pipe is None else pipe.end):
+            with display:
+                take(results, ledger, lines, tally, display, warns=not quiet)
+            writer.finish()
     if not quiet:
         for folder in request.empty_folders:
             say(f"warning: no audio or video files in {folder}")
@@ -160,47 +235,18 @@ def translate(
             say(f"warning: {tally.cut_off} translations in all were cut off at the length limit")
         if tally.done.sources > 1 and (display.is_live or tally.failed):
             say(tally.summary())
-        if translator.fusion is not None:
-            say(f"the language model took {tally.share(translator.fusion.seconds)}")
-    if tally.failed:
+        if running.fusion_seconds is not None:
+            say(f"the language model took {tally.share(running.fusion_seconds)}")
+    if tally.failed or earlier.failed:
         raise typer.Exit(1)
 
 
-class _Request:
-    """What the user asked to have translated, checked as far as it can be without reading a recording."""
-
-    def __init__(self, named: Sequence[str], manifest: str | None, audio_dir: Path | None, recursive: bool) -> None:
-        if not named and manifest is None:
-            raise UsageError("name at least one recording: s2t2 translate talk.mp3 --lang de")
-        check_named(named, stdin_is_taken=manifest == STDIN)
-        self._named = named
-        self._manifest = None if manifest is None else Manifest(manifest, audio_dir=audio_dir)
-        self._recursive = recursive
-        self.named_files = [*named, *([manifest] if manifest else [])]
-        self.empty_folders: list[str] = []
-
-    @property
-    def may_be_several(self) -> bool:
-        return self._manifest is not None or may_be_several(self._named)
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether `sources` can be walked through a second time."""
-        return self._manifest is None or self._manifest.repeatable
-
-    def begin(self) -> Iterator[Source]:
-        """All sources; raises UsageError at once if there is none."""
-        sources = self.sources(self.empty_folders.append)
-        first = next(sources, None)
-        if first is None:
-            where = [f"no audio or video files in {folder}" for folder in self.empty_folders]
-            raise UsageError("nothing to translate: " + "; ".join(where or ["no rows in the manifest"]))
-        return chain([first], sources)
-
-    def sources(self, note_empty: Callable[[str], None] = lambda folder: None) -> Iterator[Source]:
-        """The named ones, then the manifest's."""
-        rows: Iterable[Source] = self._manifest or ()
-        return chain(named_sources(self._named, recursive=self._recursive, note_empty=note_empty), rows)
+def _check_subtitles(layout: Format, output: Path | None, may_be_several: bool) -> None:
+    if may_be_several and not layout.holds_several:
+        raise UsageError("subtitles need a file for each recording; give --output-dir DIR to write them there")
+    ending = "" if output is None else output.suffix.lower()
+    if ending in (".srt", ".vtt") and ending != layout.ending:
+        raise UsageError(f"{output} is named like subtitles; add --format {ending[1:]}, or name another file")
 
 
 def _checkpoint(model: str | None, lang: o.Lang | None) -> str:
@@ -209,14 +255,3 @@ def _checkpoint(model: str | None, lang: o.Lang | None) -> str:
     if lang is None:
         raise UsageError("name the language to translate to, or a checkpoint: s2t2 translate talk.mp3 --lang de")
     return PUBLISHED[lang].model_id
-
-
-def _writer(layout: Format, output: Path | None, output_dir: Path | None, inputs: Sequence[str]) -> Writer:
-    if output is not None and output_dir is not None:
-        raise UsageError("give --output for one file or --output-dir for a file for each input, not both")
-    if output_dir is not None:
-        return FolderWriter(output_dir, layout)
-    if output is None:
-        return stdout_writer(layout)
-    refuse_to_overwrite("--output", output, inputs)
-    return FileWriter(output, layout)

@@ -22,7 +22,11 @@ from s2t2_cli.writers import Places, StreamWriter, Writer
 _WARNINGS = {
     "truncated": "the recording breaks off before its end",
     "decode_errors": "parts of the recording could not be decoded",
-    "no_speech": "the recording is silent",
+    "no_speech": "no speech was found in it",
+    "segments_beyond_end": "some of the given segments start after its end",
+    "failed_segments": "parts of it could not be translated",
+    "repetition": "the translation fell into a loop; --no-repeat-ngram-size 3 prevents that",
+    "too_long_for_duration": "the translation is longer than anybody speaks in that time; parts of it may be made up",
     "length_limit": "the translation was cut off at the length limit; cut the recording into sentences",
 }
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from s2t2_cli.errors import ConfigurationError, ModelNotFoundError, OutputError
+
+MAX_TEXT_BYTES = 2**26
+"""What a text file of a checkpoint may hold: a vocabulary of 250,000 tokens takes six."""
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu", "swish")
 
@@ -57,6 +61,19 @@ class JsonConfig:
                 if value < 1:
                     raise self.refuse(name, "must be at least 1")
 
+    def require_at_most(self, limit: int, *names: str) -> None:
+        """Refuse what no network has: whoever wrote it wants memory or time, not a translation."""
+        for name in names:
+            values = getattr(self, name)
+            for value in values if isinstance(values, list | tuple) else (values,):
+                if value is not None and value > limit:
+                    raise self.refuse(name, f"must be at most {limit}")
+
+    def require_probability(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) <= 1:
+                raise self.refuse(name, "must lie between 0 and 1")
+
     def require_activation(self, *names: str) -> None:
         for name in names:
             if getattr(self, name) not in ACTIVATIONS:
@@ -81,14 +98,16 @@ def _checked(cls: type[JsonConfig], spec: dataclasses.Field[Any], value: Any) ->
     ):
         return value
     if annotation == "float" and is_number:
-        return float(value)
+        if abs(value) <= sys.float_info.max:
+            return float(value)
+        raise ConfigurationError(f"{cls.__name__}: {spec.name} must be a finite number, not {value!r}")
     raise ConfigurationError(f"{cls.__name__}: {spec.name}={value!r} should be {annotation}")
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises ModelNotFoundError or ConfigurationError, naming the file."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = json.loads(read_limited(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise ModelNotFoundError(f"there is no {path.name} in {path.parent}: not a checkpoint folder") from None
     except OSError as error:
@@ -98,6 +117,15 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigurationError(f"{path} holds a JSON {type(value).__name__}, not an object")
     return value
+
+
+def read_limited(path: Path) -> bytes:
+    """The content of a small file. Raises OSError, or ValueError where it is larger than any text of a checkpoint."""
+    with path.open("rb") as file:
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError(f"it is larger than {MAX_TEXT_BYTES // 2**20} MiB")
+    return content
 
 
 def write_json_object(path: Path, values: Mapping[str, Any]) -> None:

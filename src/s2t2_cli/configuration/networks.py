@@ -18,6 +18,12 @@ from s2t2_cli.errors import ConfigurationError
 
 CONFIG_NAME = "config.json"
 
+# Far above any model there is, far below what a machine can be made to choke on.
+MAX_WIDTH = 2**16
+MAX_LAYERS = 1_000
+MAX_VOCABULARY = 2**24
+MAX_POSITION_VALUES = 2**26
+
 
 @dataclass(kw_only=True)
 class Wav2Vec2Config(JsonConfig):
@@ -70,6 +76,15 @@ class Wav2Vec2Config(JsonConfig):
             "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
             "conv_dim", "conv_stride", "conv_kernel", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
             "adapter_kernel_size", "adapter_stride", "num_adapter_layers",
+        )  # fmt: skip
+        self.require_at_most(
+            MAX_WIDTH, "hidden_size", "intermediate_size", "conv_dim", "conv_stride", "conv_kernel",
+            "num_conv_pos_embeddings", "adapter_kernel_size", "adapter_stride", "output_hidden_size",
+        )  # fmt: skip
+        self.require_at_most(MAX_LAYERS, "num_hidden_layers", "num_adapter_layers")
+        self.require_probability(
+            "hidden_dropout", "activation_dropout", "attention_dropout", "feat_proj_dropout", "layerdrop",
+            "mask_time_prob", "mask_feature_prob",
         )  # fmt: skip
         self.require_activation("hidden_act", "feat_extract_activation")
         if self.feat_extract_norm not in ("layer", "group"):
@@ -159,6 +174,10 @@ class Speech2Text2Config(JsonConfig):
             "vocab_size", "d_model", "decoder_layers", "decoder_attention_heads", "decoder_ffn_dim",
             "max_target_positions",
         )  # fmt: skip
+        self.require_at_most(MAX_WIDTH, "d_model", "decoder_ffn_dim")
+        self.require_at_most(MAX_LAYERS, "decoder_layers")
+        self.require_at_most(MAX_VOCABULARY, "vocab_size")
+        self.require_probability("decoder_layerdrop", "dropout", "attention_dropout", "activation_dropout")
         self.require_activation("activation_function")
         if self.d_model % self.decoder_attention_heads:
             raise self.refuse("d_model", f"is not a multiple of decoder_attention_heads={self.decoder_attention_heads}")
@@ -166,6 +185,8 @@ class Speech2Text2Config(JsonConfig):
             raise self.refuse("d_model", "must be even and at least 4: half of it holds sines, half cosines")
         if not 0 <= self.pad_token_id < self.vocab_size:
             raise self.refuse("pad_token_id", f"lies outside the vocabulary of {self.vocab_size}")
+        if (self.max_target_positions + self.pad_token_id) * self.d_model > MAX_POSITION_VALUES:
+            raise self.refuse("max_target_positions", f"and pad_token_id={self.pad_token_id} ask for too large a table")
         cross_width = self.extra.get("cross_attention_hidden_size")
         if cross_width is not None and cross_width != self.d_model:
             raise ConfigurationError(

@@ -18,6 +18,15 @@ from s2t2_cli.errors import ConfigurationError
 
 GENERATION_CONFIG_NAME = "generation_config.json"
 
+MAX_BEAMS = 1_000
+"""Memory and time grow with each; beyond ten hardly any text changes."""
+
+MAX_TOKENS = 4_096
+"""Of one output; the models were trained on a hundred. A checkpoint that never ends one is stopped here."""
+
+MAX_PENALTY = 50
+"""The exponent of a length; from about 85 on, a power of a length is no longer a number."""
+
 # What the reference could do and this package does not: refused unless it has its neutral value.
 _NOT_SUPPORTED: dict[str, Any] = {
     "do_sample": False,
@@ -72,6 +81,8 @@ class GenerationConfig(JsonConfig):
         self.require_positive("num_beams", "num_return_sequences", "max_length")
         if self.max_new_tokens is not None:
             self.require_positive("max_new_tokens")
+        self.require_at_most(MAX_BEAMS, "num_beams")
+        self.require_at_most(MAX_TOKENS, "max_length", "max_new_tokens")
         for name in ("min_length", "no_repeat_ngram_size"):
             if getattr(self, name) < 0:
                 raise self.refuse(name, "must not be negative")
@@ -81,6 +92,10 @@ class GenerationConfig(JsonConfig):
             raise self.refuse("repetition_penalty", "must be above 0")
         if not math.isfinite(self.length_penalty):
             raise self.refuse("length_penalty", "must be a finite number")
+        if abs(self.length_penalty) > MAX_PENALTY:
+            raise self.refuse("length_penalty", f"must lie between -{MAX_PENALTY} and {MAX_PENALTY}")
+        if not all(self.bad_words_ids or [[0]]):
+            raise self.refuse("bad_words_ids", "holds a word without ids")
         if self.num_return_sequences > self.num_beams:
             raise self.refuse(
                 "num_return_sequences",

@@ -31,7 +31,11 @@ _BINS = 10
 _WARNINGS = {
     "truncated": "the recording breaks off before its end",
     "decode_errors": "parts of the recording could not be decoded",
-    "no_speech": "the recording is silent",
+    "no_speech": "no speech was found in it",
+    "segments_beyond_end": "some of the given segments start after its end",
+    "failed_segments": "parts of it could not be translated",
+    "repetition": "the translation fell into a loop",
+    "too_long_for_duration": "the translation was longer than anybody speaks",
     "length_limit": "cut off at the length limit",
 }
 

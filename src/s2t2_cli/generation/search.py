@@ -6,13 +6,14 @@ Does not know: how a step is computed or chosen.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from s2t2_cli.configuration import GenerationConfig
-from s2t2_cli.errors import ConfigurationError
+from s2t2_cli.errors import ConfigurationError, TranslationError
 from s2t2_cli.generation.beam_search import beam_search
 from s2t2_cli.generation.fusion import Fusion
 from s2t2_cli.generation.greedy import greedy_search
@@ -43,12 +44,15 @@ def generate(
 
     `mask` (utterances, frames) bool marks real frames, None: all. With `fusion` a language model takes part, and a
     single beam is then a beam search too: its rules act on log-probabilities, not on logits. Raises
-    ConfigurationError where `settings` name no start token or the language model has another vocabulary.
+    ConfigurationError where `settings` name no start token or the language model has another vocabulary,
+    TranslationError where the decoder gives no numbers.
     """
     start = settings.decoder_start_token_id
     start = settings.bos_token_id if start is None else start
     if start is None:
         raise ConfigurationError("the generation settings name neither decoder_start_token_id nor bos_token_id")
+    if not 0 <= start < decoder.config.vocab_size:
+        raise ConfigurationError(f"the start token {start} lies outside the vocabulary of {decoder.config.vocab_size}")
     pad = settings.pad_token_id
     if pad is None:
         pad = settings.eos_token_ids[0] if settings.eos_token_ids else 0
@@ -65,6 +69,11 @@ def generate(
         search = greedy_search if settings.num_beams == 1 else beam_search
         hypotheses = search(stepper, states.shape[0], start, settings, processors, states.device)
     flat = [one for best in hypotheses for one in best]
+    if any(math.isnan(one.score) for one in flat):
+        raise TranslationError(
+            "the model's scores are not numbers (NaN): its weights are damaged (s2t2 models verify tells), or --dtype"
+            " float16 is too narrow for them"
+        )
     scores = torch.tensor([one.score for one in flat], device=states.device)
     return GenerationOutput(_as_tensor(flat, start, pad, settings).to(states.device), scores, hypotheses)
 

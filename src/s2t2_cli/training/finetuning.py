@@ -61,6 +61,8 @@ class FinetuneSettings:
     upsample: Upsample | None = None
     """How often the rows of each manifest come in an epoch; `equal` gives all manifests the same share of audio."""
     audio_dir: Path | None = None
+    allow_private_addresses: bool = False
+    """Whether manifests may name http addresses of this machine and its network."""
     lang: str | None = None
     moses: bool = True
     """Whether texts are Moses-tokenised before they become sub-words, and output is detokenised."""
@@ -161,8 +163,13 @@ def _read(
         world.wait()
     durations = Durations(folder)
     reader = ManifestReader(
-        settings.rules, durations, audio_dir=settings.audio_dir, say=voice.say, show=voice.show
-    )  # fmt: skip
+        settings.rules,
+        durations,
+        audio_dir=settings.audio_dir,
+        allow_private=settings.allow_private_addresses,
+        say=voice.say,
+        show=voice.show,
+    )
     data = reader.training_data(settings.train, settings.upsample)
     valid = None if settings.valid is None else reader.validation_data(settings.valid)
     if world.is_first:

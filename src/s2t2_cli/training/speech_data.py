@@ -49,11 +49,13 @@ class ManifestReader:
         durations: Durations,
         *,
         audio_dir: Path | None,
+        allow_private: bool = False,
         say: Callable[[str], None],
         show: Callable[[str], None],
     ) -> None:
         """`say` takes sentences that stay, `show` what goes on at the moment."""
-        self._rules, self._durations, self._audio_dir = rules, durations, audio_dir
+        self._rules, self._durations = rules, durations
+        self._audio_dir, self._allow_private = audio_dir, allow_private
         self._say, self._show = say, show
 
     def training_data(self, names: Sequence[str], upsample: Upsample | None) -> SpeechData:
@@ -82,7 +84,7 @@ class ManifestReader:
     def read(self, name: str, splits: frozenset[str]) -> Examples:
         """The rows of one manifest, other splits left out. Raises UsageError where it cannot be read."""
         found = read_examples(
-            Manifest(name, audio_dir=self._audio_dir),
+            Manifest(name, audio_dir=self._audio_dir, allow_private=self._allow_private),
             replace(self._rules, splits=splits),
             self._durations,
             report=self._say,
