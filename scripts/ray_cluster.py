@@ -17,13 +17,16 @@ from collections.abc import Iterator
 
 _MEMORY = 80 * 2**20  # bytes of each node's object store: the least that Ray accepts, nearly
 
-# Ray makes its workers give way to everything else, which on a busy machine is to stand still; and it gives a node that
-# starts a minute, and one that is slow to answer ten seconds, before it takes it for dead.
+# Ray makes its workers give way to everything else, which on a busy machine is to stand still; it gives a node that
+# starts a minute, and one that is slow to answer ten seconds, before it takes it for dead, while it takes a quarter of
+# a minute to see that one is gone; and it ends idle workers beyond the number of CPUs, of which our nodes have one.
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
+    "RAY_num_workers_soft_limit": "4",
     "RAY_gcs_server_request_timeout_seconds": "300",
     "RAY_health_check_timeout_ms": "60000",
+    "RAY_health_check_period_ms": "1000",
 }
 _PATIENCE = 300.0  # seconds
 

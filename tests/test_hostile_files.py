@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import tracemalloc
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from cli_run import Here
 from s2t2_cli import manifests
 from s2t2_cli.checkpoint.layout import weight_files
+from s2t2_cli.checkpoint.pickled import read_pickled
 from s2t2_cli.configuration import GenerationConfig, SpeechEncoderDecoderConfig, base
 from s2t2_cli.errors import CheckpointError, ConfigurationError, ModelError, TokenizerError, UsageError
 from s2t2_cli.formats import TextFormat
@@ -226,6 +229,22 @@ def test_weights_that_are_no_numbers_give_no_text(
     assert run.status == 1
     assert json.loads(run.out)["error"]["type"] == "TranslationError"
     assert "its weights are damaged" in run.err
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "before torch 1.6"])
+def test_a_name_of_a_megabyte_is_refused_at_once(checkpoint: Path, is_zip: bool) -> None:
+    """torch would search it by patterns whose time grows with the square of its length."""
+    path = checkpoint / "pytorch_model.bin"
+    state = pickle.dumps(torch.Size, protocol=2).replace(b"ctorch\nSize\n", b"ctorch\n" + b"[" * 2**20 + b"\n")
+    if is_zip:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("m/data.pkl", state)
+            archive.writestr("m/version", b"3\n")
+    else:
+        header = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+        path.write_bytes(b"".join(pickle.dumps(one, protocol=2) for one in header) + state)
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin is damaged, or not a checkpoint of torch at all"):
+        read_pickled(path)
 
 
 # Tokenizer and feature extractor

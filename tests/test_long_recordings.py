@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import termios
 import threading
 import time
@@ -314,6 +315,15 @@ class TestTheShell:
         assert (outcome.status, outcome.messages) == (
             2, ["s2t2: --segments says where to cut; leave out --segmentation vad"]
         )  # fmt: skip
+
+    def test_reads_standard_input_for_one_thing_only(
+        self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with (folder / "talk.wav").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            outcome = s2t2("translate", "-", "--segments", "-", "--lang", "de")
+        assert outcome.status == 2
+        assert outcome.messages == ["s2t2: standard input can be read only once; name a file for --segments"]
 
     def test_says_that_nobody_speaks(self, s2t2: Here, folder: Path, tiny_checkpoint: Path) -> None:
         (folder / "room.wav").write_bytes(wav(bytes(2 * 30 * RATE)))

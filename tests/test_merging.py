@@ -8,6 +8,7 @@ import random
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,22 @@ class TestWithAManifest:
         paths = shards([])
         with pytest.raises(IncompleteError, match=r"9 records missing \(0, 1, 2, 3, 4 …\)"):
             merge(paths, Path("all.jsonl"), write_manifest([str(number) for number in range(9)]))
+
+    def test_rows_that_name_the_same_recording_keep_their_fields(self, shards: Shards) -> None:
+        """Whatever else a row says tells it from the others, whichever shard it is in."""
+        rows: list[dict[str, Any]] = [
+            {"id": 0},
+            {"id": 1, "text": "x", "duration": 3},
+            {},
+            {"id": 1.5, "t": ["ü", None]},
+        ]
+        Path("list.jsonl").write_text("".join(json.dumps({"audio_filepath": "a"} | row) + "\n" for row in rows))
+        paths = shards([], [])
+        lines = [TranslationResult("a", duration=2.0, fields=row).to_json() + "\n" for row in rows]
+        paths[0].write_text(lines[3] + lines[0])
+        paths[1].write_text(lines[2] + lines[1])
+        merge(paths, Path("all.jsonl"), Manifest("list.jsonl"))
+        assert Path("all.jsonl").read_text() == "".join(lines)
 
     def test_broken_rows_are_found_by_their_line(self, shards: Shards) -> None:
         """Their records are called after the manifest as it was typed when they were made."""

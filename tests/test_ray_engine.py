@@ -12,7 +12,7 @@ import time
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +21,8 @@ from s2t2_cli.checkpoint import resolve_checkpoint
 from s2t2_cli.engine import LocalEngine, TranslatorSpec, make_engine
 from s2t2_cli.errors import UsageError
 from s2t2_cli.inputs import PublicUrl, Source, file_source
+from s2t2_cli.ray_worker import Attempts, Item, Worker, from_table, to_table
+from s2t2_cli.records import TranslationResult
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 ROWS = 240
@@ -101,6 +103,43 @@ def test_a_machine_goes_away_and_the_records_are_the_same(
     there.write_bytes(b"".join(lines[:200]))
     assert subprocess.run(translate(manifest, tiny_checkpoint, there, *ray, "--resume", "--quiet")).returncode == 1
     assert records(there) == records(here)
+
+
+class Crash(BaseException):
+    """Stands for a process that ends: nothing after it happens in there."""
+
+
+class Fragile:
+    """A translator in a process that ends when it comes to `bad`."""
+
+    def make(self) -> Fragile:
+        return self
+
+    options: ClassVar[dict[str, Any]] = {}
+
+    def translate(self, sources: Iterator[Source]) -> Iterator[TranslationResult]:
+        for source in sources:
+            if source.name == "bad":
+                raise Crash
+            yield TranslationResult(source.name, text="well")
+
+
+def test_a_recording_that_ends_its_process_does_not_end_the_run() -> None:
+    """Ray begins the block again in another process, as often as it takes."""
+    pytest.importorskip("pyarrow", reason=WITHOUT_RAY)
+    attempts = Attempts()  # outlives the processes
+    block = to_table(Item(number, Source(name, name)) for number, name in enumerate(["a", "b", "bad", "c"]))
+    crashes = 0
+    while crashes < 10:
+        worker = Worker(Fragile(), attempts)  # type: ignore[arg-type]
+        try:
+            results = list(from_table(worker(block)))
+            break
+        except Crash:
+            crashes += 1
+    assert [one.text for one in results] == ["well", "well", "", "well"]
+    assert str(results[2].error) == "bad ended the process that translated it 3 times"
+    assert crashes == 4  # with the others, and three times alone
 
 
 def test_what_makes_a_translator_travels(clip: Path, tiny_checkpoint: Path) -> None:

@@ -95,6 +95,23 @@ class TestGoingOn:
         run("--resume", inputs=twice)
         assert names() == ["a", "c", "a"]
 
+    def test_rows_that_name_the_same_recording_are_told_apart(self, run: Run) -> None:
+        rows = [{"audio_filepath": "rec/a.wav", "id": number} for number in range(3)]
+        Path("list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run("--manifest", "list.jsonl", inputs=())
+        lines = Path("x.jsonl").read_bytes().splitlines(keepends=True)
+        Path("x.jsonl").write_bytes(lines[2] + lines[0])  # as of a run that was --unordered
+        run("--manifest", "list.jsonl", "--resume", inputs=())
+        assert [json.loads(line)["id"] for line in Path("x.jsonl").read_bytes().splitlines()] == [2, 0, 1]
+
+    def test_results_of_other_inputs_stay_and_are_counted(self, run: Run) -> None:
+        run()
+        done = run("--resume", inputs=("rec/a.wav",))
+        assert done.messages[1:] == [
+            "s2t2: warning: 3 earlier results are of inputs that were not named this time; they stay in the file"
+        ]
+        assert names() == ["a", "b", "c", "d"]
+
     def test_a_dry_run_lists_what_is_left(self, run: Run) -> None:
         run(inputs=("rec/a.wav", "rec/c.wav"))
         before = Path("x.jsonl").read_bytes()

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from s2t2_cli.errors import IncompleteError, OutputError, UsageError
-from s2t2_cli.manifests import Manifest, Row
-from s2t2_cli.record_lines import Finder, RecordLine, input_key, read_lines, start_of_last_line
+from s2t2_cli.manifests import PATH_FIELD, Manifest, Row
+from s2t2_cli.record_lines import Finder, RecordLine, input_key, key_name, read_lines, start_of_last_line
+from s2t2_cli.records import passed_on
 from s2t2_cli.resuming import Begun, difference, read_side_file, side_file, write_side_file
 from s2t2_cli.sharding import Shard, parse_shard
 from s2t2_cli.writers import write_whole
@@ -185,7 +186,8 @@ def _texts(shards: Sequence[Path], lines: Iterable[RecordLine], merged: Merged) 
 
 
 def _key(manifest: Manifest, row: Row) -> str:
-    return input_key(manifest.name_of(row), is_bad_row=row.error is not None)
+    fields = {name: value for name, value in row.fields.items() if name != PATH_FIELD}
+    return input_key(manifest.name_of(row), passed_on(fields), is_bad_row=row.error is not None)
 
 
 def _number(count: int) -> str:
@@ -197,4 +199,4 @@ def _counted(count: int, what: str) -> str:
 
 
 def _some(names: Collection[str]) -> str:
-    return ", ".join(islice(names, _NAMED)) + (" …" if len(names) > _NAMED else "")
+    return ", ".join(map(key_name, islice(names, _NAMED))) + (" …" if len(names) > _NAMED else "")

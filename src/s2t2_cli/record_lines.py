@@ -6,14 +6,16 @@ Knows: how a line is told apart and found again without holding its text. Does n
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from s2t2_cli.errors import ManifestError, UsageError
+from s2t2_cli.records import RECORD_KEYS
 
 LONGEST_LINE = 1 << 26
 """Bytes. No record comes near it; a file that is something else must not be read into memory as one line."""
@@ -33,13 +35,24 @@ class RecordLine:
     is_error: bool
 
 
-def input_key(name: str, *, is_bad_row: bool) -> str:
-    """What an input is known by: its name, and of a manifest's broken row the manifest's file name and the line.
+def input_key(name: str, fields: Mapping[str, Any], *, is_bad_row: bool) -> str:
+    """What an input is known by: its name, and `fields`, what the manifest said besides, as it stands in the record.
 
-    Broken rows are called after the manifest as it was typed, `lists/a.jsonl:7` one day and `./lists/a.jsonl:7` the
-    next; the recordings' names come out of the manifest and stay the same.
+    Several rows may name the same recording and differ in the rest. Of a broken row it is the manifest's file name and
+    the line: it is called after the manifest as it was typed, `lists/a.jsonl:7` one day and `./lists/a.jsonl:7` the
+    next, while the recordings' names come out of the manifest and stay the same.
     """
-    return name.rpartition("/")[2] if is_bad_row else name
+    if is_bad_row:
+        return name.rpartition("/")[2]
+    if not fields:
+        return name
+    rest = json.dumps(fields, sort_keys=True).encode()
+    return f"{name}\0{hashlib.blake2b(rest, digest_size=12).hexdigest()}"
+
+
+def key_name(key: str) -> str:
+    """The name in a key."""
+    return key.partition("\0")[0]
 
 
 def read_lines(path: Path, *, end: int | None = None, file: int = 0) -> Iterator[RecordLine]:
@@ -153,4 +166,5 @@ def _parse(line: bytes) -> tuple[str, bool]:
         raise ValueError("it has no audio_filepath or no status")
     error = record.get("error")
     is_bad_row = isinstance(error, dict) and error.get("type") == ManifestError.__name__
-    return input_key(name, is_bad_row=is_bad_row), record["status"] == "error"
+    fields = {key: value for key, value in record.items() if key not in RECORD_KEYS}
+    return input_key(name, fields, is_bad_row=is_bad_row), record["status"] == "error"

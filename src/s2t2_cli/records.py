@@ -93,17 +93,20 @@ class TranslationResult:
                 record["segments"] = [_segment_to_dict(one) for one in self.segments]
             if self.warnings:
                 record["warnings"] = list(self.warnings)
-        for name, value in self.fields.items():
-            if name in RECORD_KEYS:
-                if name not in _SAME_FACT:
-                    record[f"input_{name}"] = value
-            else:
-                record[name] = value
-        return record
+        return record | passed_on(self.fields)
 
     def to_json(self, *, tokens: bool = False) -> str:
         """The record as one line of JSON that any parser reads, whatever bytes the file name holds."""
         return dump_json_line(self.to_dict(tokens=tokens))
+
+
+def passed_on(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a manifest said besides, by the names it has in a record."""
+    return {
+        f"input_{name}" if name in RECORD_KEYS else name: value
+        for name, value in fields.items()
+        if name not in _SAME_FACT
+    }
 
 
 def dump_json_line(value: Mapping[str, Any]) -> str:

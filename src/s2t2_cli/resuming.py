@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from s2t2_cli.errors import ManifestError, OutputError, UsageError
 from s2t2_cli.formats import Format
 from s2t2_cli.inputs import Source
 from s2t2_cli.record_lines import LONGEST_LINE, Finder, input_key, is_record, read_lines, start_of_last_line
+from s2t2_cli.records import passed_on
 from s2t2_cli.writers import FileWriter, write_whole
 
 # Settings that no option of that name sets.
@@ -114,22 +115,32 @@ def look_through(path: Path) -> Held:
     return Held(end, records, errors, is_whole)
 
 
-def remaining(path: Path, held: Held, sources: Iterable[Source], *, retry_errors: bool = False) -> Iterator[Source]:
+def remaining(
+    path: Path,
+    held: Held,
+    sources: Iterable[Source],
+    *,
+    retry_errors: bool = False,
+    note_others: Callable[[int], object] = lambda others: None,
+) -> Iterator[Source]:
     """Those of `sources` that `path` has no result of; an input that is named twice needs two.
 
-    With `retry_errors` an error is no result.
+    With `retry_errors` an error is no result. At the end `note_others` is told how many results are of other inputs.
     """
     if not held.records:
         yield from sources
         return
     finder = Finder([path], [held.end])
     for source in sources:
-        key = input_key(source.name, is_bad_row=isinstance(source.error, ManifestError))
+        is_bad_row = isinstance(source.error, ManifestError)
+        key = input_key(source.name, passed_on(source.fields), is_bad_row=is_bad_row)
         line = finder.take(key)
         while line is not None and line.is_error and retry_errors:
             line = finder.take(key)
         if line is None:
             yield source
+    others = sum(1 for line in finder.rest() if not (line.is_error and retry_errors))
+    note_others(others)
 
 
 class ResumableWriter(FileWriter):
@@ -182,9 +193,11 @@ class ResumableWriter(FileWriter):
         self._held = held
         return held
 
-    def remaining(self, sources: Iterable[Source]) -> Iterator[Source]:
-        """Those of `sources` that the file has no result of."""
-        return remaining(self._path, self._held, sources, retry_errors=self._retry_errors)
+    def remaining(
+        self, sources: Iterable[Source], note_others: Callable[[int], object] = lambda others: None
+    ) -> Iterator[Source]:
+        """As the function of that name, for this file."""
+        return remaining(self._path, self._held, sources, retry_errors=self._retry_errors, note_others=note_others)
 
     def begin(self) -> None:
         try:

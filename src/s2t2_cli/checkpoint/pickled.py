@@ -6,14 +6,26 @@ Does not know: that the file is read only once (conversion).
 
 from __future__ import annotations
 
+import mmap
 import pickle
+import pickletools
 import re
 import zipfile
+from io import BytesIO
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 
 from s2t2_cli.errors import CheckpointError
+
+# Of a class in a pickle: `torch._utils._rebuild_tensor_v2` has 33. When torch refuses one, it searches the name with
+# patterns that take a time that grows with its square: 16 s for 30 kB.
+_LONGEST_NAME = 500
+
+# In torch's older format: its number, its version, the machine's sizes, the state, the names of the storages.
+_OLD_PICKLES = 5
+_MOST_PICKLE_BYTES = 2**26
 
 
 def read_pickled(path: Path) -> dict[str, torch.Tensor]:
@@ -25,6 +37,8 @@ def read_pickled(path: Path) -> dict[str, torch.Tensor]:
     try:
         size = path.stat().st_size
         is_zip = _is_zip(path)
+        if not is_zip:
+            _check_old_format(path)
         state = torch.load(path, map_location="cpu", mmap=is_zip, weights_only=True)
     except pickle.UnpicklingError as error:
         unsafe = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -46,9 +60,27 @@ def _is_zip(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-            raise zipfile.BadZipFile("torch compresses nothing, and what is compressed can unfold to any size")
+        for record in archive.infolist():
+            if record.compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile("torch compresses nothing, and what is compressed can unfold to any size")
+            if record.filename.endswith("data.pkl"):
+                if record.file_size > _MOST_PICKLE_BYTES:
+                    raise pickle.UnpicklingError("the pickle is larger than that of any model")
+                _check_names(BytesIO(archive.read(record)))
     return True
+
+
+def _check_old_format(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for _ in range(_OLD_PICKLES):
+            _check_names(cast(IO[bytes], content))
+
+
+def _check_names(stream: IO[bytes]) -> None:
+    """Read one pickle without unpickling it. Raises UnpicklingError or ValueError where torch should not try."""
+    for operation, argument, _ in pickletools.genops(stream):
+        if operation.name == "GLOBAL" and len(str(argument)) > _LONGEST_NAME:
+            raise pickle.UnpicklingError("the name of a class is too long")
 
 
 def _checked_state(path: Path, state: object, size: int) -> dict[str, torch.Tensor]:

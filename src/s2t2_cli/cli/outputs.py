@@ -67,6 +67,7 @@ class Earlier:
         self._writer = writer if isinstance(writer, ResumableWriter) else None
         self._retry_errors = retry_errors
         self._held = Held()
+        self._others = 0
 
     def check(self, checkpoint: Checkpoint, lm: Checkpoint | None, settings: Mapping[str, Any]) -> None:
         """Raise UsageError unless it was done with the same model and `settings`."""
@@ -79,7 +80,10 @@ class Earlier:
 
     def remaining(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Those of `sources` that are still to do."""
-        return iter(sources) if self._writer is None else self._writer.remaining(sources)
+        return iter(sources) if self._writer is None else self._writer.remaining(sources, self._note_others)
+
+    def _note_others(self, others: int) -> None:
+        self._others = others
 
     @property
     def failed(self) -> int:
@@ -93,3 +97,9 @@ class Earlier:
         kept = self._held.records - (self._held.errors if self._retry_errors else 0)
         failed = f", {self.failed} of them failed (--retry-errors does them again)" if self.failed else ""
         say(f"{kept} input{'' if kept == 1 else 's'} done before{failed}")
+
+    def tell_others(self) -> None:
+        """Say at the end that there are results that have nothing to do with this run: its inputs are not the same."""
+        if self._others:
+            are = "result is of an input that was" if self._others == 1 else "results are of inputs that were"
+            say(f"warning: {self._others} earlier {are} not named this time; they stay in the file")

@@ -109,6 +109,8 @@ def translate(
         show_log(quiet=True)
     part = None if shard is None else parse_shard(shard)
     request = Request(inputs or [], manifest, audio_dir, allow_private_addresses, recursive, part)
+    if segments == STDIN and STDIN in request.named_files:
+        raise UsageError("standard input can be read only once; name a file for --segments")
     cutting = so.Cutting.of(segmentation, max_segment_seconds, segments, pcm)
     if ray_address is not None and engine != "ray":
         raise UsageError("--ray-address is where a Ray cluster is; add --engine ray to translate there")
@@ -184,6 +186,8 @@ def translate(
         if (first := next(to_do, None)) is None:  # all is done, or the shard is empty: that takes no model
             writer.begin()
             writer.finish()
+            if not quiet:
+                earlier.tell_others()
             raise typer.Exit(1 if earlier.failed else 0)
         with display.loading(checkpoint):
             from s2t2_cli.language_model import USUAL_WEIGHT
@@ -229,6 +233,7 @@ def translate(
                 take(results, ledger, lines, tally, display, warns=not quiet)
             writer.finish()
     if not quiet:
+        earlier.tell_others()
         for folder in request.empty_folders:
             say(f"warning: no audio or video files in {folder}")
         if tally.cut_off > 1:
