@@ -1,6 +1,6 @@
 """Join clips to a long recording with gaps, translate it, and compare with the clips and with their places.
 
-    python scripts/check_long_recording.py CLIPS… --model FOLDER [--minutes 60] [--seed 1] [--work FOLDER]
+    python scripts/check_long_recording.py CLIPS… --model FOLDER [--minutes 60] [--record FILE]
 
 CLIPS are WAV files of one sentence each, 16 kHz mono, or folders of them. Says how many of them lie in exactly one
 segment, how far the segments' times are from where speech begins and ends (35 dB below a clip's loudest 10 ms), how
@@ -13,6 +13,7 @@ acceptance is missed.
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import os
@@ -109,6 +110,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path)
+    parser.add_argument("--record", type=Path, help="gzip file for the recording's JSONL record, which a test reads")
     options = parser.parse_args()
     clips = [file for one in options.clips for file in (sorted(one.rglob("*.wav")) if one.is_dir() else [one])]
     work = options.work or Path(tempfile.mkdtemp())
@@ -122,6 +124,9 @@ def main() -> int:
 
     _, small = run(short, options.model)
     record, large = run(long, options.model)
+    if options.record is not None:
+        content = json.dumps({**record, "audio_filepath": long.name, "model": "demo"}, ensure_ascii=False)
+        options.record.write_bytes(gzip.compress(content.encode(), mtime=0))
     translator = Translator.from_pretrained(options.model)
     used = sorted({clip for _, clip in places})
     alone = dict(zip(used, (one.text for one in translator.translate(used, segmentation="none")), strict=True))

@@ -316,6 +316,17 @@ class TestTheShell:
             2, ["s2t2: --segments says where to cut; leave out --segmentation vad"]
         )  # fmt: skip
 
+    def test_refuses_times_without_a_name_for_several_recordings(self, s2t2: Here, folder: Path) -> None:
+        (folder / "talk.srt").write_text("1\n00:00:05,000 --> 00:00:08,000\n\n")
+        outcome = s2t2("translate", "talk.wav", "talk.raw", "--segments", "talk.srt", "--lang", "de")
+        assert (outcome.status, outcome.messages) == (
+            2,
+            [
+                "s2t2: talk.srt does not say which recording its times belong to; name a single one, or use RTTM or a "
+                "TSV with a column `file`"
+            ],
+        )
+
     def test_reads_standard_input_for_one_thing_only(
         self, s2t2: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import warnings
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 import av
@@ -19,6 +21,8 @@ from s2t2_cli.formats import make_format
 from s2t2_cli.records import Segment, TranslationResult
 from s2t2_cli.subtitles import Cue, SubtitleName, lay_out, write_subtitles
 from s2t2_cli.writers import FolderWriter
+
+DATA = Path(__file__).parent / "data"
 
 LONG = (
     "Gestern sind wir mit dem Zug nach Hamburg gefahren. Das Wetter war so schlecht, dass niemand mit dem Auto "
@@ -200,6 +204,52 @@ class TestReaders:
         talk = [segment(n * 6 + 0.25, n * 6 + 5.5, texts[n % len(texts)]) for n in range(600)]
         cues = lay_out(talk, 3600)
         assert ffmpeg_reads(write_subtitles(cues, name), container) == cues
+
+
+@pytest.fixture(scope="module")
+def hour() -> tuple[list[Segment], float]:
+    """What `s2t2 translate --model demo` made of one hour of speech (scripts/check_long_recording.py --record)."""
+    record = json.loads(gzip.decompress((DATA / "hour.json.gz").read_bytes()))
+    parts = record["segments"]
+    segments = [Segment(one["start"], one["end"], one["text"], one["raw_text"], one["score"]) for one in parts]
+    return segments, record["duration"]
+
+
+@pytest.mark.parametrize(("name", "container"), [("srt", "srt"), ("vtt", "webvtt")])
+class TestHourOfSpeech:
+    def test_others_read_what_was_written(
+        self, hour: tuple[list[Segment], float], name: SubtitleName, container: str
+    ) -> None:
+        cues = lay_out(*hour)
+        assert len(cues) > 700
+        written = write_subtitles(cues, name)
+        assert ffmpeg_reads(written, container) == cues
+        assert [
+            Cue(one.start, one.end, tuple(one.plaintext.split("\n"))) for one in SSAFile.from_string(written)
+        ] == cues
+
+    def test_the_rules_of_layout_hold_in_the_file(
+        self, hour: tuple[list[Segment], float], name: SubtitleName, container: str
+    ) -> None:
+        segments, duration = hour
+        cues = [
+            (one.start, one.end, one.plaintext.split("\n"))
+            for one in SSAFile.from_string(write_subtitles(lay_out(segments, duration), name))
+        ]
+        starts = [round(one.start * 1000) for one in segments]
+        for (start, end, lines), following in zip_longest(cues, cues[1:]):
+            assert 1 <= len(lines) <= 2
+            assert all(len(line) <= 42 for line in lines)
+            seconds = (end - start) / 1000
+            assert 0 < seconds <= 7
+            if following is not None:
+                assert end <= following[0]
+            # Slow enough to read, or there was no more time: the next one is spoken, or the recording is over.
+            next_start = next((one for one in starts if one > start), duration * 1000)
+            has_room = next_start - end > 84
+            assert not has_room or (len(" ".join(lines)) / seconds <= 17.1 and seconds >= 0.832)
+        shown = [word for _, _, lines in cues for line in lines for word in line.split()]
+        assert shown == [word for one in segments for word in one.text.split()]
 
 
 class TestFormat:

@@ -78,9 +78,15 @@ class Cutting:
 
     @classmethod
     def of(
-        cls, segmentation: Segmentation | None, max_segment_seconds: float, segments: str | None, pcm: int | None
+        cls,
+        segmentation: Segmentation | None,
+        max_segment_seconds: float,
+        segments: str | None,
+        pcm: int | None,
+        *,
+        may_be_several: bool,
     ) -> Cutting:
-        """From the values of the options."""
+        """From the values of the options, for one recording or what may be several."""
         if segments is not None and segmentation is not None:
             raise UsageError(f"--segments says where to cut; leave out --segmentation {segmentation}")
         given = None
@@ -88,6 +94,11 @@ class Cutting:
             from s2t2_cli.segment_files import read_segments
 
             given = read_segments(segments)
+            if may_be_several and None in given:
+                raise UsageError(
+                    f"{segments} does not say which recording its times belong to; name a single one, or use RTTM or a "
+                    "TSV with a column `file`"
+                )
         shared = {"segmentation": segmentation, "max_segment_seconds": max_segment_seconds}
         return cls(
             {**shared, "segments": given, "pcm_rate": pcm},

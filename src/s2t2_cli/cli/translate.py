@@ -111,7 +111,7 @@ def translate(
     request = Request(inputs or [], manifest, audio_dir, allow_private_addresses, recursive, part)
     if segments == STDIN and STDIN in request.named_files:
         raise UsageError("standard input can be read only once; name a file for --segments")
-    cutting = so.Cutting.of(segmentation, max_segment_seconds, segments, pcm)
+    cutting = so.Cutting.of(segmentation, max_segment_seconds, segments, pcm, may_be_several=request.may_be_several)
     if ray_address is not None and engine != "ray":
         raise UsageError("--ray-address is where a Ray cluster is; add --engine ray to translate there")
     if engine == "ray" and STDIN in request.named_files[: len(inputs or [])]:
