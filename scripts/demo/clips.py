@@ -6,7 +6,6 @@ Does not know: the model, its losses.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,11 +13,15 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 import torch
-from labels import Labels
+from labels import Labels, joined_labels
 from perturbation import perturbed
 from speech_store import SAMPLING_RATE, Clip, ClipStore
 from torch import Tensor
 
+# A clip's store, and its number there; what is heard as one utterance; a part of an update: a seed, its utterances.
+Place = tuple[int, int]
+Utterance = tuple[Place, ...]
+Part = tuple[int, tuple[Utterance, ...]]
 # Clips that are sorted by length together: enough for batches of like length, few enough for variety.
 POOL = 800
 
@@ -53,40 +56,44 @@ class ClipBatches:
         parts: int,
         epoch_clips: int,
         seed: int,
+        joined: float = 0.0,
         longest: float = 9.0,
     ) -> None:
         self._shares, self._labels = shares, labels
         self._budget, self._parts = seconds / parts, parts
         self._epoch_clips, self._seed = epoch_clips, seed
+        self._joined, self._longest = joined, longest
         self._usable = [
             [index for index, clip in enumerate(share.store.clips) if clip.row in labels and clip.seconds <= longest]
             for share in shares
         ]
         self._samples = [share.store.samples() for share in shares]
 
-    def plan(self, epoch: int) -> Sequence[Sequence[tuple[int, tuple[tuple[int, int], ...]]]]:
-        """The updates of an epoch: parts of (a seed, the clips as (store, index))."""
+    def plan(self, epoch: int) -> Sequence[Sequence[Part]]:
+        """The updates of an epoch."""
         random = Random(f"{self._seed}/{epoch}")
         chosen = list(self._chosen(epoch))
         random.shuffle(chosen)
-        batches: list[tuple[tuple[int, int], ...]] = []
-        for pool in itertools.batched(chosen, POOL) if hasattr(itertools, "batched") else _batched(chosen, POOL):
-            batches += self._cut(sorted(pool, key=lambda place: self._clip(place).length))
+        utterances = list(self._paired(chosen, random))
+        batches: list[tuple[Utterance, ...]] = []
+        for first in range(0, len(utterances), POOL):
+            batches += self._cut(sorted(utterances[first : first + POOL], key=self._seconds))
         random.shuffle(batches)
         numbered = [(epoch * 1_000_000 + number, batch) for number, batch in enumerate(batches)]
         return [
             numbered[first : first + self._parts] for first in range(0, len(numbered) - self._parts + 1, self._parts)
         ]
 
-    def load(self, part: tuple[int, tuple[tuple[int, int], ...]]) -> SpokenBatch:
-        """The clips of one part, perturbed."""
-        seed, places = part
+    def load(self, part: Part) -> SpokenBatch:
+        """The clips of one part, perturbed; clips that are joined are perturbed as one recording."""
+        seed, utterances = part
         random = np.random.default_rng((self._seed, seed))
-        clips = [normalised(perturbed(self._audio(place), random, lambda: self._any(random))) for place in places]
-        labels = tuple(self._labels[self._clip(place).row] for place in places)
-        return spoken_batch(clips, labels)
+        waveforms = [np.concatenate([self._audio(place) for place in utterance]) for utterance in utterances]
+        waveforms = [normalised(perturbed(waveform, random, lambda: self._any(random))) for waveform in waveforms]
+        labels = [[self._labels[self._clip(place).row] for place in utterance] for utterance in utterances]
+        return spoken_batch(waveforms, tuple(map(joined_labels, labels)))
 
-    def _chosen(self, epoch: int) -> Iterator[tuple[int, int]]:
+    def _chosen(self, epoch: int) -> Iterator[Place]:
         """Each store gives its share; its clips all come before one comes again."""
         total = sum(share.weight for share in self._shares)
         for store, (share, usable) in enumerate(zip(self._shares, self._usable, strict=True)):
@@ -95,21 +102,36 @@ class ClipBatches:
                 around, place = divmod(number, len(usable))
                 yield store, usable[_shuffled(len(usable), f"{self._seed}/{store}/{around}")[place]]
 
-    def _cut(self, places: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], ...]]:
+    def _paired(self, places: Sequence[Place], random: Random) -> Iterator[Utterance]:
+        """Each clip as an utterance, some with the next one behind it: sentences in an order that was never read."""
+        remaining = iter(places)
+        for place in remaining:
+            following = next(remaining, None) if random.random() < self._joined else None
+            if following is None:
+                yield (place,)
+            elif self._seconds((place, following)) <= self._longest:
+                yield (place, following)
+            else:
+                yield from ((place,), (following,))
+
+    def _cut(self, utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, ...]]:
         """Neighbours in length together until the padded batch reaches the budget."""
-        batch: list[tuple[int, int]] = []
-        for place in places:
-            if batch and (len(batch) + 1) * self._clip(place).seconds > self._budget:
+        batch: list[Utterance] = []
+        for utterance in utterances:
+            if batch and (len(batch) + 1) * self._seconds(utterance) > self._budget:
                 yield tuple(batch)
                 batch = []
-            batch.append(place)
+            batch.append(utterance)
         if batch:
             yield tuple(batch)
 
-    def _clip(self, place: tuple[int, int]) -> Clip:
+    def _seconds(self, utterance: Utterance) -> float:
+        return sum(self._clip(place).seconds for place in utterance)
+
+    def _clip(self, place: Place) -> Clip:
         return self._shares[place[0]].store.clips[place[1]]
 
-    def _audio(self, place: tuple[int, int]) -> npt.NDArray[np.float32]:
+    def _audio(self, place: Place) -> npt.NDArray[np.float32]:
         return audio_of(self._samples[place[0]], self._clip(place))
 
     def _any(self, random: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -124,11 +146,6 @@ def _shuffled(size: int, seed: str) -> list[int]:
     if seed not in _ORDERS:
         _ORDERS[seed] = Random(seed).sample(range(size), size)
     return _ORDERS[seed]
-
-
-def _batched(items: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]
 
 
 def audio_of(samples: npt.NDArray[np.int16], clip: Clip) -> npt.NDArray[np.float32]:

@@ -32,6 +32,16 @@ class Labels:
     translations: tuple[tuple[int, ...] | None, ...]
 
 
+def joined_labels(sentences: Sequence[Labels]) -> Labels:
+    """Labels of sentences that follow each other in one clip: one end token behind the last."""
+    translations: list[tuple[int, ...] | None] = []
+    for parts in zip(*(sentence.translations for sentence in sentences), strict=True):
+        told = [part for part in parts if part is not None]
+        whole = len(told) == len(parts)
+        translations.append((*(token for part in told for token in part[:-1]), START) if whole else None)
+    return Labels(tuple(sound for sentence in sentences for sound in sentence.phonemes), tuple(translations))
+
+
 class Corpus:
     """Sentences with their labels; the sub-words are learnt from the training partition."""
 

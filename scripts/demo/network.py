@@ -31,7 +31,7 @@ def encoder_config() -> Wav2Vec2Config:
         num_hidden_layers=5,
         num_attention_heads=4,
         intermediate_size=768,
-        hidden_dropout=0.05,
+        hidden_dropout=0.1,
         activation_dropout=0.0,
         attention_dropout=0.0,  # torch's fast attention has none
         feat_proj_dropout=0.0,
@@ -59,7 +59,7 @@ def decoder_config(vocabulary: int) -> Speech2Text2Config:
         decoder_layers=2,
         decoder_attention_heads=4,
         decoder_ffn_dim=768,
-        dropout=0.05,
+        dropout=0.2,  # there are more sentences to be said than the corpus has; it must not be learnt by heart
         attention_dropout=0.0,
         activation_dropout=0.0,
         max_target_positions=256,

@@ -46,7 +46,7 @@ class DemoTask(Task[SpokenBatch]):
         self.network = SharedTranslator([len(one) for one in corpus.tokenizers], 1 + len(SOUNDS))
         self._corpus, self._validation, self._folder = corpus, validation, folder
         self._epsilon, self._ctc_weight = options.label_smoothing, options.ctc_weight
-        self._sounds_only = options.sounds_only
+        self._input_noise, self._sounds_only = options.input_noise, options.sounds_only
 
     def start_from(self, folder: Path) -> None:
         """Take over what an earlier run learnt; tables of another size (other sub-words) start anew."""
@@ -66,6 +66,7 @@ class DemoTask(Task[SpokenBatch]):
         if self._sounds_only:
             return Losses(ctc, sum(map(len, phonemes)), {"ctc": ctc.detach()}, batch.seconds)
         inputs, labels = self._targets(batch.labels)
+        inputs = self._misheard(inputs)
         decoded = network.decode(inputs.flatten(0, 1), states, mask).unflatten(0, inputs.shape[:2])
         total, parts = self._ctc_weight * ctc, {"ctc": ctc.detach()}
         for language, name in enumerate(LANGUAGES):
@@ -88,6 +89,18 @@ class DemoTask(Task[SpokenBatch]):
                     labels[place, language, : len(ids)] = torch.tensor(ids)
                     inputs[place, language, : len(ids)] = torch.tensor((START, *ids[:-1])) + shift
         return inputs, labels
+
+    def _misheard(self, inputs: Tensor) -> Tensor:
+        """Some inputs exchanged for any other of their language: who cannot trust his last words has to listen."""
+        if not self.training:
+            return inputs
+        changed = inputs.clone()
+        for language, size in enumerate(self.network.vocabularies):
+            part = changed[:, language]
+            said = part.ne(PAD) & (torch.arange(part.shape[1]) > 0)
+            chosen = said & (torch.rand(part.shape) < self._input_noise)
+            part[chosen] = self.network.shift(language) + torch.randint(START + 1, size, (int(chosen.sum()),))
+        return changed
 
     def validate(self) -> Mapping[str, float]:
         """Greedy BLEU a language and store; their mean is `bleu`."""
@@ -148,7 +161,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=64.0, help="audio an update")
     parser.add_argument("--parts", type=int, default=2, help="batches an update, for as many processes")
     parser.add_argument("--epoch-clips", type=int, default=20_000)
+    parser.add_argument("--joined", type=float, default=0.15, help="share of clips that are followed by another")
     parser.add_argument("--ctc-weight", type=float, default=0.6)
+    parser.add_argument("--input-noise", type=float, default=0.1, help="share of the decoder's inputs exchanged")
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--validate-every", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
@@ -181,6 +196,7 @@ def run(options: argparse.Namespace, world: World) -> None:
         parts=options.parts,
         epoch_clips=options.epoch_clips,
         seed=options.seed,
+        joined=options.joined,
     )
     settings = TrainingSettings(
         updates=options.updates,
