@@ -47,13 +47,21 @@ class Ladder:
         self._subwords()
         self._language_model()
         for seed in self._options.seeds:
-            self._finetune(f"labelled-{seed}", seed, self._options.updates, ["--train", self._data / "train.jsonl"])
+            self._finetune(
+                f"labelled-{seed}",
+                seed,
+                self._options.updates,
+                *("--model", self._data / "encoder", "--tokenizer", self._work / "subwords"),
+                *("--decoder", self._work / "decoder.json", "--freeze-encoder-updates", self._options.updates // 10),
+                *("--train", self._data / "train.jsonl", "--lr", "1e-3"),
+            )
             pseudo = self._translate(f"labelled-{seed}", "unlabelled", f"pseudo-{seed}", "--num-beams", "4")
             self._finetune(
                 f"selftrained-{seed}",
                 seed,
                 self._options.student_updates,
-                ["--train", self._data / "train.jsonl", "--train", pseudo, "--upsample", "equal"],
+                *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
+                *("--train", self._data / "train.jsonl", "--train", pseudo, "--upsample", "equal", "--lr", "6e-4"),
             )
         weight = self._best_weight()
         systems = [[self._hypotheses(rung, seed, weight, "test") for seed in self._options.seeds] for rung in LADDER]
@@ -76,24 +84,14 @@ class Ladder:
             *("--update-tokens", "4096", "--validate-every", "100", "--schedule", "cosine"),
         )
 
-    def _finetune(self, name: str, seed: int, updates: int, data: Sequence[object]) -> None:
+    def _finetune(self, name: str, seed: int, updates: int, *start_and_data: object) -> None:
         self._run(
             self._work / f"{name}.done",
-            *("finetune", "--lang", self._options.lang, "--model", self._data / "encoder"),
-            *("--tokenizer", self._work / "subwords", "--decoder", self._work / "decoder.json", *data),
-            *(
-                "--valid",
-                self._data / "valid.jsonl",
-                "--audio-dir",
-                self._data,
-                "--output",
-                self._work / name,
-                "--seed",
-                str(seed),
-            ),
-            *("--max-updates", str(updates), "--lr", "1e-3", "--schedule", "cosine", "--update-seconds", "40"),
-            *("--batch-seconds", "40", "--freeze-encoder-updates", str(updates // 10), "--layerdrop", "0"),
-            *("--validate-every", str(max(1, updates // 8)), "--mask-time-prob", "0.08"),
+            *("finetune", "--lang", self._options.lang, *start_and_data),
+            *("--valid", self._data / "valid.jsonl", "--audio-dir", self._data),
+            *("--output", self._work / name, "--seed", seed, "--max-updates", updates, "--schedule", "cosine"),
+            *("--update-seconds", "40", "--batch-seconds", "40", "--layerdrop", "0", "--mask-time-prob", "0.08"),
+            *("--validate-every", max(1, updates // 8)),
         )
 
     def _translate(self, model: str, what: str, name: str, *more: str) -> Path:
@@ -189,9 +187,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="models, translations and logs go here")
     parser.add_argument("--lang", default="de")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--updates", type=int, default=800, help="of the labelled model")
-    parser.add_argument("--student-updates", type=int, default=1200, help="of the self-trained model")
-    parser.add_argument("--lm-updates", type=int, default=800)
+    parser.add_argument("--updates", type=int, default=1000, help="of the labelled model")
+    parser.add_argument("--student-updates", type=int, default=1000, help="of the self-trained model")
+    parser.add_argument("--lm-updates", type=int, default=350)
     parser.add_argument("--docs", type=Path, help="Markdown file whose marked part becomes the table")
     options = parser.parse_args()
     ladder = Ladder(options.data, options.work, options)
