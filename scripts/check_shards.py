@@ -56,7 +56,7 @@ def on_a_cluster(manifest: Path, output: Path, model: str, rows: int) -> int:
     """Translate on three nodes, of which one goes away when a third of the work is done; the exit status."""
     with ray_cluster(nodes=3) as cluster:
         process = subprocess.Popen(
-            translate(manifest, output, model, "--engine", "ray", "--ray-address", cluster.address)
+            translate(manifest, output, model, "--quiet", "--engine", "ray", "--ray-address", cluster.address)
         )
         while process.poll() is None and count_lines(output) < rows // 3:
             time.sleep(0.1)

@@ -72,7 +72,7 @@ def run_atheris(target: str, folder: Path, seconds: float, seed: int) -> Outcome
             break
         found += 1
         (findings / f"report-{seed}-{found}-{int(time.time())}.txt").write_text(run.stderr[-20_000:])
-        print(f"{target}: {_last_words(run.stderr)}", file=sys.stderr, flush=True)
+        print(f"{target}: {_last_words(run.stderr, run.returncode)}", file=sys.stderr, flush=True)
     minutes = (_children_seconds() - used_before) / 60
     state = folder / "atheris.json"
     before = json.loads(state.read_text()) if state.exists() else {"cases": 0, "cpu_seconds": 0.0, "findings": 0}
@@ -88,9 +88,9 @@ def run_atheris(target: str, folder: Path, seconds: float, seed: int) -> Outcome
     return Outcome(target, "atheris", cases, minutes, sum(1 for _ in corpus.iterdir()), found)
 
 
-def _last_words(text: str) -> str:
+def _last_words(text: str, status: int) -> str:
     lines = [line for line in text.splitlines() if "Error" in line or "ERROR" in line or "SUMMARY" in line]
-    return lines[0] if lines else "the fuzzer stopped"
+    return lines[0] if lines else f"the fuzzer stopped with status {status}"
 
 
 def _children_seconds() -> float:

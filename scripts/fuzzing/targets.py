@@ -41,7 +41,7 @@ def workplace() -> Path:
 def sections(data: bytes) -> dict[str, bytes]:
     """The files that an input stands for; names are not taken from it further than their last part."""
     parts = SECTION.split(data)
-    names = (Path(name[:100].decode("ascii", "replace").replace("\0", "")).name for name in parts[1::2])
+    names = (Path(name[:100].decode("ascii", "ignore").replace("\0", "")).name for name in parts[1::2])
     return {name: content for name, content in zip(names, parts[2::2], strict=True) if name}
 
 
