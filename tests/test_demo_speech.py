@@ -103,14 +103,25 @@ def test_the_plan_is_a_function_of_seed_and_epoch(store: ClipStore) -> None:
     assert batches(store).plan(3) != batches(store, seed=2).plan(3)
 
 
-def test_an_epoch_has_every_clip_once_within_the_budget(store: ClipStore) -> None:
-    source = batches(store, parts=1, seconds=3.0)
+@pytest.mark.parametrize("joined", [0.0, 0.6])
+def test_an_epoch_has_every_clip_once_within_the_budget(store: ClipStore, joined: float) -> None:
+    source = batches(store, parts=1, seconds=4.0, joined=joined)
     parts = [part for update in source.plan(0) for part in update]
-    places = sorted(place for _, part in parts for place in part)
+    places = sorted(place for _, part in parts for utterance in part for place in utterance)
     assert places == [(0, number) for number in range(12)]
+    assert any(len(utterance) == 2 for _, part in parts for utterance in part) == bool(joined)
     for _, part in parts:
-        longest = max(store.clips[index].seconds for _, index in part)
-        assert longest * len(part) <= 3.0
+        longest = max(sum(store.clips[index].seconds for _, index in utterance) for utterance in part)
+        assert longest * len(part) <= 4.0
+
+
+def test_joined_clips_say_one_sentence_after_the_other(store: ClipStore) -> None:
+    source = batches(store, joined=1.0)
+    seed, utterances = source.plan(0)[0][0]
+    pair = next(utterance for utterance in utterances if len(utterance) == 2)
+    batch = source.load((seed, (pair,)))
+    assert batch.seconds > 0.7 * sum(store.clips[index].seconds for _, index in pair)
+    assert batch.labels == (Labels((1, 2, 3, 1, 2, 3), ((5, 6, 5, 6, 2), (7, 7, 2), None, (8, 9, 4, 8, 9, 4, 2))),)
 
 
 def test_a_batch_repeats(store: ClipStore) -> None:
