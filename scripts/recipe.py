@@ -172,7 +172,8 @@ def table(result: dict[str, Any], seeds: int, weight: float) -> str:
         p_value = "" if bleu["p_value"] is None else f"{bleu['p_value']:.3f}"
         lines.append(f"| {name} | {_interval(bleu)} | {_interval(chrf)} | {gained} | {p_value} |")
     signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
-    note = f"{result['utterances']} sentences ({seeds} seed{'s pooled' if seeds > 1 else ''}), language model weight {weight}. {signatures}"
+    pooled = "1 seed" if seeds == 1 else f"{seeds} seeds pooled"
+    note = f"{result['utterances']} sentences ({pooled}), language model weight {weight}. {signatures}"
     return "\n".join([*lines, "", note, ""])
 
 
