@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from s2t2_cli import SpeechEncoderDecoderModel, Translator
 from s2t2_cli.errors import UsageError
+from s2t2_cli.modeling.common import ACTIVATION_FUNCTIONS
 from s2t2_cli.modeling.packed import PackedLinear
 from s2t2_cli.modeling.quantized import QuantizedLinear, quantize_tensors
 
@@ -54,6 +57,32 @@ class TestPackedLinear:
         layer, states = PackedLinear(8, 4), torch.randn(2, 8)
         with torch.no_grad():
             torch.testing.assert_close(copy.deepcopy(layer)(states), layer(states))
+
+
+class TestActivations:
+    @pytest.mark.parametrize(
+        ("name", "function"),
+        [
+            ("gelu", F.gelu),
+            ("gelu_new", lambda states: F.gelu(states, approximate="tanh")),
+            ("relu", F.relu),
+            ("silu", F.silu),
+            ("swish", F.silu),
+        ],
+    )
+    def test_are_the_functions_of_their_names_in_place_without_gradients(
+        self, name: str, function: Callable[[Tensor], Tensor]
+    ) -> None:
+        states = torch.randn(3, 40, requires_grad=True)
+        expected = function(states)
+        learning = ACTIVATION_FUNCTIONS[name](states)
+        assert learning.equal(expected)
+        assert learning.grad_fn is not None
+        with torch.inference_mode():
+            product = states.clone()
+            result = ACTIVATION_FUNCTIONS[name](product)
+        torch.testing.assert_close(result, expected.detach())
+        assert result.data_ptr() == product.data_ptr()
 
 
 class TestInt8:

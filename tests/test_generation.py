@@ -16,6 +16,7 @@ from s2t2_cli import GenerationConfig, Speech2Text2Config
 from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation import generate
 from s2t2_cli.generation.hypotheses import FinishedHypotheses
+from s2t2_cli.generation.largest import largest
 from s2t2_cli.generation.processors import build_processors
 from s2t2_cli.modeling.cache import DecoderCache
 
@@ -243,3 +244,27 @@ def test_among_equal_scores_the_later_hypothesis_comes_first() -> None:
 def test_bos_starts_where_no_start_token_is_named() -> None:
     output = search(random_tables(0), decoder_start_token_id=None, bos_token_id=3, pad_token_id=None, num_beams=1)
     assert output.sequences[0, 0] == 3
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(1, 3),
+    size=st.one_of(st.integers(12, 300), st.sampled_from([640, 704, 705, 767, 5_000])),
+    count=st.integers(1, 12),
+)
+def test_the_largest_of_blocks_are_the_largest_of_all(seed: int, rows: int, size: int, count: int) -> None:
+    values = torch.randn(rows, size, generator=torch.Generator().manual_seed(seed))
+    values[:, seed % size] = float("-inf")
+    best, places = largest(values, count)
+    expected = values.topk(count)
+    assert best.equal(expected.values)
+    assert places.equal(expected.indices)
+
+
+def test_the_largest_are_found_among_equals_and_where_all_is_forbidden() -> None:
+    values = torch.full((1, 1_000), float("-inf"))
+    values[0, 990:] = 1.0  # behind the last whole block
+    best, places = largest(values, 12)
+    assert best[0].tolist() == [1.0] * 10 + [float("-inf")] * 2
+    assert set(places[0, :10].tolist()) == set(range(990, 1_000))
+    assert len(set(places[0].tolist())) == 12

@@ -16,6 +16,7 @@ import torch
 
 from s2t2_cli.configuration import GenerationConfig
 from s2t2_cli.generation.hypotheses import FinishedHypotheses, Hypothesis
+from s2t2_cli.generation.largest import largest
 from s2t2_cli.generation.processors import Processor
 from s2t2_cli.generation.stepping import Scorer
 
@@ -49,7 +50,7 @@ def beam_search(
             scores = process(history, scores)
         vocabulary = scores.shape[1]
         scores = (scores + totals.view(-1, 1)).view(len(running), beams * vocabulary)
-        best, index = scores.topk(candidates, dim=1)
+        best, index = largest(scores, candidates)
 
         rows: list[int] = []
         tokens: list[int] = []

@@ -21,21 +21,32 @@ from s2t2_cli.modeling.common import DerivedWeight
 _FEW_ROWS = 128
 
 
+class PackedProduct:
+    """`F.linear` with one weight, whose packed form is kept for when the rows are few."""
+
+    def __init__(self) -> None:
+        self._packed = DerivedWeight(_pack)
+
+    def __call__(self, states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """(..., width in), (width out, width in), (width out,) -> (..., width out)."""
+        if torch.is_grad_enabled():
+            self._packed.forget()
+        if _PRODUCT is None or not _is_small_inference(states):
+            return F.linear(states, weight, bias)
+        product: Tensor = _PRODUCT(states, self._packed(weight), bias, "none", [], "")
+        return product
+
+
 class PackedLinear(nn.Linear):
     """`nn.Linear`, faster for few rows on a CPU; the same parameters under the same names."""
 
     def __init__(self, width_in: int, width_out: int, *, bias: bool = True) -> None:
         super().__init__(width_in, width_out, bias=bias)
-        self._packed = DerivedWeight(_pack)
+        self._product = PackedProduct()
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., width in) -> (..., width out)."""
-        if torch.is_grad_enabled():
-            self._packed.forget()
-        if _PRODUCT is None or not _is_small_inference(states):
-            return F.linear(states, self.weight, self.bias)
-        product: Tensor = _PRODUCT(states, self._packed(self.weight), self.bias, "none", [], "")
-        return product
+        return self._product(states, self.weight, self.bias)
 
 
 def _is_small_inference(states: Tensor) -> bool:

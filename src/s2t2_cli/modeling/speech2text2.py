@@ -29,7 +29,7 @@ from s2t2_cli.modeling.common import (
     merge_heads,
     split_heads,
 )
-from s2t2_cli.modeling.packed import PackedLinear
+from s2t2_cli.modeling.packed import PackedLinear, PackedProduct
 
 
 @dataclass
@@ -85,6 +85,7 @@ class DecoderAttention(nn.Module):
         self.k_proj, self.v_proj, self.q_proj = (nn.Linear(width, width) for _ in range(3))
         self.out_proj = nn.Linear(width, width)
         self._joined_weight, self._joined_bias = DerivedWeight(_joined), DerivedWeight(_joined)
+        self._joined_product = PackedProduct()
 
     def queries(self, states: Tensor) -> Tensor:
         """(batch, length, d_model) -> queries (batch, heads, length, head_dim)."""
@@ -98,7 +99,7 @@ class DecoderAttention(nn.Module):
         """All three of the same states, by one product: a decoder step is made of small ones."""
         weight = self._joined_weight(self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
         bias = self._joined_bias(self.q_proj.bias, self.k_proj.bias, self.v_proj.bias)
-        query, keys, values = F.linear(states, weight, bias).chunk(3, dim=-1)
+        query, keys, values = self._joined_product(states, weight, bias).chunk(3, dim=-1)
         return split_heads(query, self.heads), split_heads(keys, self.heads), split_heads(values, self.heads)
 
     def attend(
