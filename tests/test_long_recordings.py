@@ -383,6 +383,21 @@ class TestALivePipe:
         assert len(rest.splitlines()) == 1
         assert errors.decode().splitlines()[-1] == "s2t2: interrupted"
 
+    def test_shows_a_subtitle_when_the_next_sentence_is_over(
+        self, start: Callable[..., subprocess.Popen[bytes]], recording: Samples
+    ) -> None:
+        process = start("--pcm", "16000", "--format", "vtt")
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(int16(recording[: 9 * RATE]))
+        process.stdin.flush()
+        first = [process.stdout.readline().decode() for _ in range(4)]
+        assert first[:3] == ["WEBVTT\n", "\n", "1\n"]
+        assert first[3].startswith("00:00:0")
+        rest, _ = process.communicate(timeout=60)  # closes the pipe
+        assert process.returncode == 0
+        assert b"\n\n2\n00:00:0" in rest
+
     def test_keeps_the_record_of_what_was_heard(
         self, start: Callable[..., subprocess.Popen[bytes]], recording: Samples
     ) -> None:

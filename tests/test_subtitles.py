@@ -19,7 +19,7 @@ from pysubs2 import SSAFile
 from s2t2_cli.errors import AudioDecodeError, UsageError
 from s2t2_cli.formats import make_format
 from s2t2_cli.records import Segment, TranslationResult
-from s2t2_cli.subtitles import Cue, SubtitleName, lay_out, write_subtitles
+from s2t2_cli.subtitles import Cue, SubtitleName, SubtitleStream, lay_out, write_subtitles
 from s2t2_cli.writers import FolderWriter
 
 DATA = Path(__file__).parent / "data"
@@ -134,6 +134,19 @@ def test_however_segments_overlap_cues_do_not_and_no_word_is_lost(segments: list
     assert all(one.end <= following.start for one, following in pairwise(cues))
     shown = sorted(word for one in cues for line in one.lines for word in line.split())
     assert shown == sorted(word for one in segments for word in one.text.split())
+
+
+@given(recordings(), st.floats(0, 2), st.sampled_from(["srt", "vtt"]))
+def test_what_is_written_while_it_lasts_is_what_is_written_of_the_whole(
+    segments: list[Segment], rest: float, name: SubtitleName
+) -> None:
+    duration = segments[-1].end + rest if segments else rest
+    stream = SubtitleStream(name)
+    parts = [stream.add(one) for one in segments]
+    for count, part in enumerate(parts, 1):
+        told = [one for one in segments[:count] if one.text]
+        assert bool(part) is (len(told) > 1 and bool(segments[count - 1].text))  # one segment waits, no more
+    assert "".join(parts) + stream.finish(duration) == write_subtitles(lay_out(segments, duration), name)
 
 
 TALK = [

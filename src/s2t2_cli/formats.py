@@ -12,9 +12,21 @@ from typing import Literal
 from s2t2_cli.errors import UsageError
 from s2t2_cli.escaping import escape_cell, one_line
 from s2t2_cli.records import Alternative, Segment, TranslationResult, dump_json_line
-from s2t2_cli.subtitles import SubtitleName, lay_out, write_subtitles
+from s2t2_cli.subtitles import SubtitleName, SubtitleStream, lay_out, write_subtitles
 
 FormatName = Literal["text", "jsonl", "tsv", "srt", "vtt", "parquet"]
+
+
+class Parts(ABC):
+    """How a single recording becomes lines while it lasts."""
+
+    @abstractmethod
+    def add(self, name: str, segment: Segment) -> str:
+        """What can be written now that there is one more segment of the recording called `name`."""
+
+    @abstractmethod
+    def finish(self, result: TranslationResult) -> str:
+        """What is left to be written when `result` is there, whose segments were all added."""
 
 
 class Format(ABC):
@@ -30,6 +42,10 @@ class Format(ABC):
     @abstractmethod
     def render(self, result: TranslationResult) -> str:
         """The lines for `result`, each with its end; empty where the format has none for it."""
+
+    def by_segments(self) -> Parts | None:
+        """For one recording whose segments are written as they come; None where a result is written whole."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,22 @@ class TextFormat(Format):
         if not self.n_best:
             return f"{start}{one_line(result.text)}\n"
         return "".join(f"{start}{_score(one.score)}\t{one_line(one.text)}\n" for one in _hypotheses(result))
+
+    def by_segments(self) -> Parts | None:
+        return None if self.n_best else _TextParts(self)
+
+
+class _TextParts(Parts):
+    """A line a segment."""
+
+    def __init__(self, layout: TextFormat) -> None:
+        self._layout = layout
+
+    def add(self, name: str, segment: Segment) -> str:
+        return self._layout.render(TranslationResult(name, text=segment.text, raw_text=segment.raw_text))
+
+    def finish(self, result: TranslationResult) -> str:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +152,22 @@ class SubtitleFormat(Format):
             return ""
         whole = Segment(0.0, result.duration or 0.0, result.text, result.raw_text, result.score)
         return write_subtitles(lay_out(result.segments or [whole], result.duration), self._name)
+
+    def by_segments(self) -> Parts:
+        return _SubtitleParts(self._name)
+
+
+class _SubtitleParts(Parts):
+    """A segment's cues as soon as the next segment is there, for how long they stay depends on it."""
+
+    def __init__(self, name: SubtitleName) -> None:
+        self._stream = SubtitleStream(name)
+
+    def add(self, name: str, segment: Segment) -> str:
+        return self._stream.add(segment)
+
+    def finish(self, result: TranslationResult) -> str:
+        return self._stream.finish(result.duration)
 
 
 def make_format(

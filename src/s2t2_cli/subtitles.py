@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 from s2t2_cli.line_breaks import LONGEST_SECONDS, Lines, break_text
@@ -51,29 +51,57 @@ class _Spoken:
         return [len(" ".join(lines)) for lines in self.blocks]
 
 
-def lay_out(segments: Iterable[Segment], duration: float | None = None) -> list[Cue]:
-    """The cues for the segments of a recording that lasts `duration` seconds, none overlapping another.
+class CueLayout:
+    """The cues of a recording, given its segments one after the other, none overlapping another.
 
     A segment's text is broken as `break_text` says, and its time shared in proportion to characters. Where that is too
     fast to read (17 characters a second, 5/6 s a cue), the segment's cues stay into the pause that follows, as far as
     needed, up to two frames before the next segment and never past the recording's end. No cue is shown for more than
-    7 s. Of segments that overlap, the first gives way where the next one starts.
+    7 s. Of segments that overlap, the first gives way where the next one starts. So a segment's cues are settled when
+    it is known what follows.
     """
-    spoken = [
-        _Spoken(round(one.start * 1000), round(one.end * 1000), blocks)
-        for one in sorted(segments, key=lambda one: (one.start, one.end))
-        if (blocks := break_text(one.text, one.end - one.start))
-    ]
-    end_of_all = math.inf if duration is None else round(duration * 1000)
-    cues: list[Cue] = []
-    for one, following in zip_longest(spoken, spoken[1:]):
-        start = max(one.start, cues[-1].end if cues else 0)
+
+    def __init__(self) -> None:
+        self._waiting: _Spoken | None = None
+        self._shown_until = 0
+
+    def add(self, segment: Segment) -> list[Cue]:
+        """Take the next segment, in order of `start`, then `end`; return the cues of those before that are settled."""
+        blocks = break_text(segment.text, segment.end - segment.start)
+        if not blocks:
+            return []
+        following = _Spoken(round(segment.start * 1000), round(segment.end * 1000), blocks)
+        settled = self._settled(following, math.inf)
+        self._waiting = following
+        return settled
+
+    def finish(self, duration: float | None = None) -> list[Cue]:
+        """The last cues, of a recording that lasts `duration` seconds."""
+        settled = self._settled(None, math.inf if duration is None else round(duration * 1000))
+        self._waiting = None
+        return settled
+
+    def _settled(self, following: _Spoken | None, end_of_all: float) -> list[Cue]:
+        one = self._waiting
+        if one is None:
+            return []
+        start = max(one.start, self._shown_until)
         end = max(_end(one, start, following, end_of_all), start + len(one.blocks))
         shares = _shares(one.lengths, end - start)
         stops = [start + math.floor(past + 0.5) for past in accumulate(shares)]
-        for begin, stop, lines in zip([start, *stops], stops, one.blocks, strict=False):
-            cues.append(Cue(begin, min(stop, begin + _LONGEST), lines))
-    return cues
+        cues = [
+            Cue(begin, min(stop, begin + _LONGEST), lines)
+            for begin, stop, lines in zip([start, *stops], stops, one.blocks, strict=False)
+        ]
+        self._shown_until = cues[-1].end
+        return cues
+
+
+def lay_out(segments: Iterable[Segment], duration: float | None = None) -> list[Cue]:
+    """The cues for all segments, in any order, of a recording that lasts `duration` seconds."""
+    layout = CueLayout()
+    settled = [layout.add(one) for one in sorted(segments, key=lambda one: (one.start, one.end))]
+    return [cue for cues in [*settled, layout.finish(duration)] for cue in cues]
 
 
 def _end(one: _Spoken, start: int, following: _Spoken | None, end_of_all: float) -> int:
@@ -110,6 +138,32 @@ def write_subtitles(cues: Iterable[Cue], name: SubtitleName) -> str:
     written = io.StringIO()
     _file_format(name).to_file(subtitles, written, name, keep_ssa_tags=True)
     return written.getvalue().replace(_BACKSLASH, "\\")
+
+
+class SubtitleStream:
+    """Subtitles while the recording lasts: the parts make up what `write_subtitles` gives for the whole."""
+
+    def __init__(self, name: SubtitleName) -> None:
+        self._name: SubtitleName = name
+        self._layout = CueLayout()
+        self._written = 0
+
+    def add(self, segment: Segment) -> str:
+        """Take the next segment; return what is settled of those before, which may be nothing."""
+        return self._write(self._layout.add(segment))
+
+    def finish(self, duration: float | None) -> str:
+        """The rest, of a recording that lasts `duration` seconds."""
+        rest = self._write(self._layout.finish(duration))
+        return rest or ("" if self._written else write_subtitles([], self._name))
+
+    def _write(self, cues: Iterable[Cue]) -> str:
+        parts = []
+        for cue in cues:
+            header, number, body = write_subtitles([cue], self._name).partition("1\n")
+            self._written += 1
+            parts.append(header + number + body if self._written == 1 else f"{self._written}\n{body}")
+        return "".join(parts)
 
 
 # To pysubs2 a backslash begins a tag of its own; this is no character of any text (Unicode, noncharacters).

@@ -15,22 +15,25 @@ from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from s2t2_cli.cli.progress import Display
+from s2t2_cli.formats import Format
 from s2t2_cli.inputs import STDIN, Source
 from s2t2_cli.records import Segment, TranslationResult
-from s2t2_cli.writers import Writer
+from s2t2_cli.writers import StreamWriter, Writer
 
 
 class SegmentLines(Writer):
-    """Hands each segment of a single recording on as a result of its own, as soon as it is there.
+    """Writes a single recording segment by segment, as `layout` lays out its parts.
 
-    A recording of which no segment was told comes whole. Without `is_wanted` nothing is different.
+    A recording of which no segment was told comes whole, as everything does where `writer` is no stream, where there
+    may be several recordings, and in formats that have no parts.
     """
 
-    def __init__(self, writer: Writer, display: Display, *, is_wanted: bool) -> None:
+    def __init__(self, writer: Writer, layout: Format, display: Display, *, is_single: bool) -> None:
         self._writer = writer
         self._display = display
-        self._is_wanted = is_wanted
-        self._has_begun_lines = False
+        self._stream = writer if is_single and isinstance(writer, StreamWriter) else None
+        self._parts = layout.by_segments() if self._stream is not None else None
+        self._has_begun_parts = False
         self.kept = writer.kept
 
     def begin(self) -> None:
@@ -38,13 +41,16 @@ class SegmentLines(Writer):
 
     def write_segment(self, source: Source, segment: Segment) -> None:
         """One more segment of the recording at hand."""
-        if self._is_wanted:
-            self._has_begun_lines = True
-            with self._display.aside():
-                self._writer.write(TranslationResult(source.name, text=segment.text, raw_text=segment.raw_text), "")
+        if self._stream is not None and self._parts is not None:
+            self._has_begun_parts = True
+            if text := self._parts.add(source.name, segment):
+                with self._display.aside():
+                    self._stream.write_text(text)
 
     def write(self, result: TranslationResult, place: str) -> None:
-        if not self._has_begun_lines:
+        if self._stream is not None and self._parts is not None and self._has_begun_parts:
+            self._stream.write_text(self._parts.finish(result))
+        else:
             self._writer.write(result, place)
 
     def finish(self) -> None:

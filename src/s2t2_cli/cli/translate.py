@@ -211,11 +211,7 @@ def translate(
         ledger = Ledger(places)
         pipe = open_pipe() if request.is_standard_input else None
         to_do = chain([first], to_do)
-        lines = SegmentLines(
-            writer,
-            display,
-            is_wanted=format == "text" and n_best == 1 and not request.may_be_several and not output_dir,
-        )
+        lines = SegmentLines(writer, layout, display, is_single=not request.may_be_several)
 
         def on_segment(source: Source, segment: Segment) -> None:
             tally.reach(source, segment.end)
