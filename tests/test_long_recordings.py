@@ -396,7 +396,7 @@ class TestALivePipe:
         assert first[3].startswith("00:00:0")
         rest, _ = process.communicate(timeout=60)  # closes the pipe
         assert process.returncode == 0
-        assert b"\n\n2\n00:00:0" in rest
+        assert b"2\n00:00:0" in rest  # what of the first came after its times may have been read with them
 
     def test_keeps_the_record_of_what_was_heard(
         self, start: Callable[..., subprocess.Popen[bytes]], recording: Samples
