@@ -1,6 +1,6 @@
 """What the demo models are trained on: clips of several stores, mixed in given shares, perturbed anew each time.
 
-Knows: which clips make up which update, a pure function of seed and epoch; how a clip becomes a row of a batch.
+Knows: which clips make up which update, a pure function of seed and epoch; how a clip becomes the rows of a batch.
 Does not know: the model, its losses.
 """
 
@@ -28,7 +28,10 @@ POOL = 800
 
 @dataclass(frozen=True)
 class SpokenBatch:
-    """`waveforms` (batch, samples) normalised, `mask` (batch, samples); `labels` a row."""
+    """`waveforms` (batch, samples) normalised, `mask` (batch, samples); `labels` a row.
+
+    Utterances that are heard several times are all there once, then all once more in the same order.
+    """
 
     waveforms: Tensor
     mask: Tensor
@@ -45,7 +48,7 @@ class Share:
 
 
 class ClipBatches:
-    """Updates of `seconds` of audio each, in `parts` batches; an epoch has `epoch_clips` clips."""
+    """Updates of `seconds` of audio each, in `parts` batches; an epoch has `epoch_clips` clips, `views` times each."""
 
     def __init__(
         self,
@@ -57,10 +60,11 @@ class ClipBatches:
         epoch_clips: int,
         seed: int,
         joined: float = 0.0,
+        views: int = 1,
         longest: float = 9.0,
     ) -> None:
         self._shares, self._labels = shares, labels
-        self._budget, self._parts = seconds / parts, parts
+        self._budget, self._parts, self._views = seconds / parts / views, parts, views
         self._epoch_clips, self._seed = epoch_clips, seed
         self._joined, self._longest = joined, longest
         self._usable = [
@@ -89,9 +93,11 @@ class ClipBatches:
         seed, utterances = part
         random = np.random.default_rng((self._seed, seed))
         waveforms = [np.concatenate([self._audio(place) for place in utterance]) for utterance in utterances]
-        waveforms = [normalised(perturbed(waveform, random, lambda: self._any(random))) for waveform in waveforms]
+        waveforms = [
+            normalised(perturbed(waveform, random, lambda: self._any(random))) for waveform in waveforms * self._views
+        ]
         labels = [[self._labels[self._clip(place).row] for place in utterance] for utterance in utterances]
-        return spoken_batch(waveforms, tuple(map(joined_labels, labels)))
+        return spoken_batch(waveforms, tuple(map(joined_labels, labels)) * self._views)
 
     def _chosen(self, epoch: int) -> Iterator[Place]:
         """Each store gives its share; its clips all come before one comes again."""

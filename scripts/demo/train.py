@@ -47,6 +47,7 @@ class DemoTask(Task[SpokenBatch]):
         self._corpus, self._validation, self._folder = corpus, validation, folder
         self._epsilon, self._ctc_weight = options.label_smoothing, options.ctc_weight
         self._input_noise, self._sounds_only = options.input_noise, options.sounds_only
+        self._agreement = options.agreement
 
     def start_from(self, folder: Path) -> None:
         """Take over what an earlier run learnt; tables of another size (other sub-words) start anew."""
@@ -67,6 +68,8 @@ class DemoTask(Task[SpokenBatch]):
             return Losses(ctc, sum(map(len, phonemes)), {"ctc": ctc.detach()}, batch.seconds)
         inputs, labels = self._targets(batch.labels)
         inputs = self._misheard(inputs)
+        if self._agreement:  # both hearings are told the same last words: what differs is what was heard
+            inputs = inputs[: len(inputs) // 2].repeat(2, 1, 1)
         decoded = network.decode(inputs.flatten(0, 1), states, mask).unflatten(0, inputs.shape[:2])
         total, parts = self._ctc_weight * ctc, {"ctc": ctc.detach()}
         for language, name in enumerate(LANGUAGES):
@@ -74,6 +77,10 @@ class DemoTask(Task[SpokenBatch]):
             loss = smoothed_cross_entropy(logits, labels[:, language], self._epsilon)
             total = total + loss.smoothed
             parts[name] = loss.nll
+            if self._agreement:
+                divergence = disagreement(logits, labels[:, language])
+                total = total + self._agreement * divergence
+                parts["disagreement"] = parts.get("disagreement", torch.zeros(())) + divergence.detach()
         weight = int(labels.ne(IGNORED).sum())
         return Losses(total, weight, parts, batch.seconds)
 
@@ -142,6 +149,17 @@ class DemoTask(Task[SpokenBatch]):
         ]
 
 
+def disagreement(logits: Tensor, labels: Tensor) -> Tensor:
+    """Symmetric Kullback-Leibler divergence of the two hearings of each utterance, summed over the labelled places.
+
+    `logits` (2 * utterances, length, vocabulary), `labels` (2 * utterances, length); R-Drop, Liang et al. 2021, eq. 3,
+    with two perturbations of the sound besides the two dropouts.
+    """
+    first, second = logits.log_softmax(-1).chunk(2)
+    apart = ((first.exp() - second.exp()) * (first - second)).sum(-1) / 2
+    return apart[labels.chunk(2)[0].ne(IGNORED)].sum()
+
+
 def _batches_of(store: ClipStore, size: int) -> list[Sequence[Any]]:
     clips = sorted(store.clips, key=lambda clip: clip.length)
     return [clips[first : first + size] for first in range(0, len(clips), size)]
@@ -162,6 +180,9 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=2, help="batches an update, for as many processes")
     parser.add_argument("--epoch-clips", type=int, default=20_000)
     parser.add_argument("--joined", type=float, default=0.15, help="share of clips that are followed by another")
+    parser.add_argument(
+        "--agreement", type=float, default=0.0, help="weight of the difference between two hearings of each clip"
+    )
     parser.add_argument("--ctc-weight", type=float, default=0.6)
     parser.add_argument("--input-noise", type=float, default=0.1, help="share of the decoder's inputs exchanged")
     parser.add_argument("--label-smoothing", type=float, default=0.1)
@@ -197,6 +218,7 @@ def run(options: argparse.Namespace, world: World) -> None:
         epoch_clips=options.epoch_clips,
         seed=options.seed,
         joined=options.joined,
+        views=2 if options.agreement else 1,
     )
     settings = TrainingSettings(
         updates=options.updates,
