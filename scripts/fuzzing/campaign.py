@@ -26,6 +26,7 @@ from fuzzing.worker import MEGABYTE, Limits, Report, Worker, leaks
 # After so much a process is looked at for growth and replaced.
 _CASES_A_PROCESS = 20_000
 _SECONDS_A_PROCESS = 120
+# At first inputs as they are, valid ones among them: what a process loads once is no growth.
 _WARM_UP = 200
 _SUSPICIOUS_GROWTH = 64 * MEGABYTE
 _SUSPECTS = 12
@@ -76,9 +77,9 @@ class Campaign:
         with Worker(self._target, self._limits) as worker:
             for number in range(_CASES_A_PROCESS):
                 first_time = bool(waiting)
-                data = waiting.pop() if first_time else mutate(
-                    self._chance.choice(self._inputs), self._inputs, self._chance
-                )  # fmt: skip
+                data = waiting.pop() if first_time else self._chance.choice(self._inputs)
+                if not first_time and number > _WARM_UP:
+                    data = mutate(data, self._inputs, self._chance)
                 used = worker.cpu_seconds
                 report = worker.run(data)
                 self.state.cases += 1
