@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +131,27 @@ class TestInt8:
         with pytest.raises(UsageError, match="device cuda"):
             Translator.from_pretrained(tiny_checkpoint, dtype="int8", device="cuda")
         assert Translator.from_pretrained(tiny_checkpoint, dtype="int8").device.type == "cpu"
+
+
+def test_kernels_of_lengths_long_past_are_let_go(tiny_checkpoint: Path) -> None:
+    """What oneDNN says of itself: the first shape is compiled anew after a few hundred others, not after a few."""
+    script = """
+import sys, torch
+from s2t2_cli import Translator
+Translator.from_pretrained(sys.argv[1])
+for rows in (1, 2, 1, *range(3, 300), 1):
+    print("rows", rows, flush=True)
+    torch.nn.functional.gelu(torch.zeros(rows, 32).to_mkldnn())
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ONEDNN_")}
+    printed = subprocess.run(
+        [sys.executable, "-c", script, os.fspath(tiny_checkpoint)],
+        env={**environment, "ONEDNN_VERBOSE": "profile_create"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    if "create:cache_miss" not in printed:
+        pytest.skip("this build of torch computes without oneDNN")
+    first, again, late = ("create:cache_miss" in one.split("rows ")[0] for one in printed.split("rows 1\n")[1:])
+    assert (first, again, late) == (True, False, True)

@@ -1,9 +1,11 @@
 """The device and the type of numbers a user names.
 
-Knows: names, what torch finds on this machine. Does not know: models, batches.
+Knows: names, what torch finds on this machine, what its kernels keep. Does not know: models, batches.
 """
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -16,6 +18,18 @@ _DTYPES = {
     "bfloat16": torch.bfloat16,
     "int8": torch.int8,
 }
+
+# oneDNN keeps what it compiled for the last 1,024 shapes it met, some 50 KB each; recordings have ever other lengths.
+# These serve a batch and the steps of its search; compiling again costs a quarter of a millisecond.
+_KERNEL_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
+def bound_kernel_cache() -> None:
+    """Let memory not grow with the variety of shapes, process-wide; what the user has set stays.
+
+    Only before the process' first product: oneDNN looks once.
+    """
+    os.environ.setdefault(*_KERNEL_CACHE)
 
 
 def find_device(name: str) -> torch.device:

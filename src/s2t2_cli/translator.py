@@ -22,7 +22,7 @@ from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import language_of
 from s2t2_cli.clips import Clip, ClipReader, End
-from s2t2_cli.devices import find_device_and_dtype
+from s2t2_cli.devices import bound_kernel_cache, find_device_and_dtype
 from s2t2_cli.errors import ConfigurationError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
 from s2t2_cli.generation import Fusion
@@ -97,6 +97,7 @@ class Translator:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        bound_kernel_cache()
         place, numbers = find_device_and_dtype(device, dtype)
         check_backend(audio_backend)
         if isinstance(model, str):
