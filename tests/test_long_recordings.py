@@ -29,7 +29,9 @@ from s2t2_cli.audio import load_audio, stream_audio
 from s2t2_cli.errors import AudioTooLongError, InputNotFoundError, InvalidAudioError, UsageError
 from s2t2_cli.inputs import Source
 from s2t2_cli.records import Segment
+from s2t2_cli.segmentation.settings import Segmentation
 from s2t2_cli.segmentation.spans import Span
+from s2t2_cli.segmentation.streaming import cut
 
 Samples = NDArray[np.float32]
 
@@ -81,8 +83,11 @@ class TestSegments:
     def test_are_translated_as_if_they_were_alone(self, translator: Translator, recording: Samples) -> None:
         # So short that nothing runs away, which would be tried again in a segment alone.
         result = one(translator.translate(array(recording), batch_seconds=10.0, max_new_tokens=6))
-        pieces = [recording[round(part.start * RATE) : round(part.end * RATE)] for part in result.segments]
-        alone = [one(translator.translate(array(piece), max_new_tokens=6)) for piece in pieces]
+        pieces = list(cut([recording], Segmentation("vad").segmenter()))
+        assert [(piece.span.start, piece.span.end) for piece in pieces] == [
+            (part.start, part.end) for part in result.segments
+        ]
+        alone = [one(translator.translate(array(piece.samples), max_new_tokens=6)) for piece in pieces]
         assert [part.text for part in result.segments] == [each.text for each in alone]
         assert result.text == " ".join(each.text for each in alone)
         assert result.raw_text == " ".join(each.raw_text for each in alone)

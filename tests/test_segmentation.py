@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from s2t2_cli.audio import load_audio
 from s2t2_cli.errors import UsageError
-from s2t2_cli.segmentation.cutting import Cutter, CuttingRules
+from s2t2_cli.segmentation.cutting import Cut, Cutter, CuttingRules
 from s2t2_cli.segmentation.frames import FRAME_SAMPLES, SAMPLING_RATE, frames_in
 from s2t2_cli.segmentation.settings import Segmentation
 from s2t2_cli.segmentation.spans import Span
@@ -36,10 +36,14 @@ stretches = st.lists(
 )
 
 
-def segments_of(frames: list[tuple[float, float]], rules: CuttingRules = RULES) -> list[tuple[int, int]]:
+def cuts_of(frames: list[tuple[float, float]], rules: CuttingRules = RULES) -> list[Cut]:
     cutter = Cutter(rules)
     found = [cutter.push(likelihood, power) for likelihood, power in frames]
     return [one for one in [*found, cutter.flush()] if one is not None]
+
+
+def segments_of(frames: list[tuple[float, float]]) -> list[tuple[int, int]]:
+    return [(one.start, one.end) for one in cuts_of(frames)]
 
 
 def unroll(runs: list[tuple[float, float, int]]) -> list[tuple[float, float]]:
@@ -77,6 +81,21 @@ def test_all_speech_that_is_no_click_is_in_exactly_one_segment(runs: list[tuple[
     for run in runs_of_speech(frames):
         if len(run) >= RULES.shortest_speech:
             assert set(times[run.start : run.stop]) == {1}
+
+
+@given(stretches)
+def test_the_quiet_around_a_segment_is_heard_and_nobody_elses_speech(runs: list[tuple[float, float, int]]) -> None:
+    frames = unroll(runs)
+    cuts = cuts_of(frames)
+    speech = {index for run in runs_of_speech(frames) if len(run) >= RULES.shortest_speech for index in run}
+
+    for one in cuts:
+        assert 0 <= one.heard_from <= one.start < one.end <= one.heard_to <= len(frames)
+        assert one.heard_to - one.heard_from <= RULES.longest
+        around = {*range(one.heard_from, one.start), *range(one.end, one.heard_to)}
+        assert not around & speech
+    for before, after in pairwise(cuts):
+        assert before.end <= after.heard_from
 
 
 @given(stretches)
@@ -173,12 +192,16 @@ def test_each_sentence_is_found_where_it_is(recording: Samples) -> None:
     assert [piece.span.end for piece in pieces] == pytest.approx([3.4, 7.7, 12.0], abs=0.3)
     for piece in pieces:
         assert np.array_equal(piece.samples, recording[piece.start : piece.end])
+        assert piece.quiet_before == pytest.approx(0.1 * SAMPLING_RATE, abs=FRAME_SAMPLES)
+        assert piece.quiet_after == pytest.approx(0.4 * SAMPLING_RATE, abs=FRAME_SAMPLES)
 
 
 @pytest.mark.parametrize("sizes", [[1_700], [513, 7_000, 9_999], [16_000 * 60]])
 def test_blocks_do_not_change_what_is_found(recording: Samples, sizes: list[int]) -> None:
     found, expected = listened(recording, sizes), listened(recording)
-    assert [(piece.start, piece.end) for piece in found] == [(piece.start, piece.end) for piece in expected]
+    assert [(piece.start, piece.end, piece.span) for piece in found] == [
+        (piece.start, piece.end, piece.span) for piece in expected
+    ]
 
 
 def test_a_segment_is_there_before_the_next_is_read(recording: Samples) -> None:

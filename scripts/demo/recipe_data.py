@@ -24,7 +24,11 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     for part in PARTS:
         parser.add_argument(
-            f"--{part}", action="append", required=True, metavar="STORE[=COUNT]", help="a store, or its first clips"
+            f"--{part}",
+            action="append",
+            required=True,
+            metavar="STORE[:SOURCE][=COUNT]",
+            help="a store, or its first clips; of sentences of this source (template)",
         )
     parser.add_argument("--lang", default="de")
     parser.add_argument("--output", type=Path, required=True)
@@ -51,14 +55,15 @@ def main() -> None:
 def _clips(
     wanted: Iterable[str], rows: Mapping[str, Mapping[str, Any]], heard: Collection[str]
 ) -> Iterator[tuple[ClipStore, Clip]]:
-    """The clips of the stores that say template sentences not in `heard`."""
+    """The clips of the stores that say sentences of their source not in `heard`."""
     for one in wanted:
-        folder, _, count = one.partition("=")
+        place, _, count = one.partition("=")
+        folder, _, source = place.partition(":")
         store = ClipStore(Path(folder))
         unheard = (
             clip
             for clip in store.clips
-            if (row := rows.get(clip.row)) and row["source"] == "template" and row["en"] not in heard
+            if (row := rows.get(clip.row)) and row["source"] == (source or "template") and row["en"] not in heard
         )
         for clip in islice(unheard, int(count) if count else None):
             yield store, clip

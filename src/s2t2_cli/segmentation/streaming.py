@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from s2t2_cli.segmentation.cutting import Cutter, CuttingRules
+from s2t2_cli.segmentation.cutting import Cut, Cutter, CuttingRules
 from s2t2_cli.segmentation.frames import FRAME_SAMPLES, SAMPLING_RATE, powers_of
 from s2t2_cli.segmentation.spans import Span
 
@@ -24,10 +24,16 @@ Detector = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Piece:
-    """A segment of a recording: `samples`, float32 of shape (n,), from sample number `start` on, at 16 kHz."""
+    """What the model hears of a segment: `samples`, float32 of shape (n,), from sample number `start` on, at 16 kHz.
+
+    The first `quiet_before` and the last `quiet_after` of them are not in the segment: silence that lets the model
+    hear where a sentence begins and ends.
+    """
 
     start: int
     samples: NDArray[np.float32]
+    quiet_before: int = 0
+    quiet_after: int = 0
 
     @property
     def end(self) -> int:
@@ -36,8 +42,8 @@ class Piece:
 
     @property
     def span(self) -> Span:
-        """Its place in seconds."""
-        return Span(self.start / SAMPLING_RATE, self.end / SAMPLING_RATE)
+        """The place of the segment in seconds."""
+        return Span((self.start + self.quiet_before) / SAMPLING_RATE, (self.end - self.quiet_after) / SAMPLING_RATE)
 
 
 class Segmenter(Protocol):
@@ -78,7 +84,7 @@ class SpeechSegmenter:
         if len(rest):
             yield from self._judge(np.pad(rest, (0, FRAME_SAMPLES - len(rest))))
         if (segment := self._cutter.flush()) is not None:
-            yield self._piece(*segment)
+            yield self._piece(segment)
 
     def _judge(self, samples: NDArray[np.float32]) -> Iterator[Piece]:
         if not len(samples):
@@ -87,11 +93,14 @@ class SpeechSegmenter:
         likelihoods, powers = self._detector(frames).tolist(), powers_of(frames).tolist()
         for likelihood, power in zip(likelihoods, powers, strict=True):
             if (segment := self._cutter.push(likelihood, power)) is not None:
-                yield self._piece(*segment)
+                yield self._piece(segment)
 
-    def _piece(self, start: int, end: int) -> Piece:
-        first = start * FRAME_SAMPLES
-        return Piece(first, self._held.take(first, min(end * FRAME_SAMPLES, self._held.end)))
+    def _piece(self, segment: Cut) -> Piece:
+        start, end, heard_from, heard_to = (
+            min(frame * FRAME_SAMPLES, self._held.end)
+            for frame in (segment.start, segment.end, segment.heard_from, segment.heard_to)
+        )
+        return Piece(heard_from, self._held.take(heard_from, heard_to), start - heard_from, heard_to - end)
 
 
 class GivenSegmenter:
