@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 
 import numpy as np
@@ -90,17 +89,13 @@ class ClipBatches:
         ]
 
     def load(self, part: Part) -> SpokenBatch:
-        """The clips of one part, perturbed; clips that are joined are perturbed as one recording.
-
-        Several views of an utterance are the same sound, cut elsewhere out of the silence around it.
-        """
+        """The clips of one part, perturbed; clips that are joined are perturbed as one recording."""
         seed, utterances = part
-        waveforms = []
-        for view in range(self._views):
-            for number, utterance in enumerate(utterances):
-                random, edges = (np.random.default_rng((self._seed, seed, number, one)) for one in (0, 1 + view))
-                sound = np.concatenate([self._audio(place) for place in utterance])
-                waveforms.append(normalised(perturbed(sound, random, edges, partial(self._any, random))))
+        random = np.random.default_rng((self._seed, seed))
+        waveforms = [np.concatenate([self._audio(place) for place in utterance]) for utterance in utterances]
+        waveforms = [
+            normalised(perturbed(waveform, random, lambda: self._any(random))) for waveform in waveforms * self._views
+        ]
         labels = [[self._labels[self._clip(place).row] for place in utterance] for utterance in utterances]
         return spoken_batch(waveforms, tuple(map(joined_labels, labels)) * self._views)
 

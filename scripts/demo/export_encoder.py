@@ -35,8 +35,8 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     save_file(tensors, options.output / "model.safetensors", metadata={"format": "pt"})
     units = len(tensors["lm_head.weight"])
-    head = {"architectures": ["Wav2Vec2ForCTC"], "vocab_size": units, "pad_token_id": 0}
-    write_json_object(options.output / CONFIG_NAME, encoder_config(40).to_dict() | head)
+    config = encoder_config().to_dict() | {"architectures": ["Wav2Vec2ForCTC"], "vocab_size": units, "pad_token_id": 0}
+    write_json_object(options.output / CONFIG_NAME, config)
     Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(options.output)
 
 

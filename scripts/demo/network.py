@@ -10,7 +10,7 @@ output layer only. Training them together costs little more than one, and what i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,15 +21,11 @@ from s2t2_cli.modeling.speech_encoder_decoder import SpeechEncoderDecoderModel
 from s2t2_cli.modeling.wav2vec2 import Wav2Vec2Model
 
 PAD, START = 1, 2
-# The positional convolution, in the states of runs and in checkpoints.
-POSITIONS = "network.encoder.encoder.pos_conv_embed.conv"
-RELEASED_POSITIONS = "encoder.encoder.pos_conv_embed.conv"
 SAMPLING_RATE = 16_000
 
 
-def encoder_config(frame_ms: int) -> Wav2Vec2Config:
-    """40 ms a frame are enough for the sub-words of short sentences, and half the work of the published 20."""
-    per_frame = 40 // frame_ms
+def encoder_config() -> Wav2Vec2Config:
+    """25 frames a second, which is enough for the sub-words of short sentences and half the work of 50."""
     return Wav2Vec2Config(
         hidden_size=192,
         num_hidden_layers=5,
@@ -44,12 +40,12 @@ def encoder_config(frame_ms: int) -> Wav2Vec2Config:
         conv_bias=True,
         conv_dim=(64, 96, 128, 160, 192),
         conv_kernel=(64, 8, 4, 4, 4),
-        conv_stride=(10, 4, 4, 2, 2 // per_frame),
-        num_conv_pos_embeddings=32 * per_frame,
+        conv_stride=(10, 4, 4, 2, 2),
+        num_conv_pos_embeddings=32,
         num_conv_pos_embedding_groups=16,
         do_stable_layer_norm=True,
         mask_time_prob=0.05,
-        mask_time_length=4 * per_frame,
+        mask_time_length=4,
         mask_time_min_masks=0,
         mask_feature_prob=0.02,
         mask_feature_length=12,
@@ -72,15 +68,12 @@ def decoder_config(vocabulary: int) -> Speech2Text2Config:
 
 
 class SharedTranslator(nn.Module):
-    """`vocabularies` are the numbers of sub-words; a language's ids are shifted by the sizes before it.
+    """`vocabularies` are the numbers of sub-words; a language's ids are shifted by the sizes before it."""
 
-    An encoder's frame takes `frame_ms`, 40 or 20.
-    """
-
-    def __init__(self, vocabularies: Sequence[int], ctc_units: int, frame_ms: int) -> None:
+    def __init__(self, vocabularies: Sequence[int], ctc_units: int) -> None:
         super().__init__()
         self.vocabularies = tuple(vocabularies)
-        self.encoder = Wav2Vec2Model(encoder_config(frame_ms))
+        self.encoder = Wav2Vec2Model(encoder_config())
         self.decoder = Speech2Text2ForCausalLM(decoder_config(sum(vocabularies)))
         self.ctc_head = nn.Linear(self.encoder.config.width, ctc_units)
         set_to_filter_bank(self.encoder)
@@ -125,23 +118,6 @@ class SharedTranslator(nn.Module):
         )
         search = GenerationConfig.from_model_config(config).replace(num_beams=5, max_length=100, early_stopping=True)
         return SpeechEncoderDecoderModel(config, encoder=self.encoder, decoder=decoder, generation_config=search).eval()
-
-
-def with_frames_halved(state: Mapping[str, Tensor], positions: str) -> dict[str, Tensor]:
-    """The weights of a network of 40 ms a frame for one of 20 ms, which then says much the same.
-
-    The last convolution moves by half its step, so that the new frames lie between the old ones; attention hears both.
-    Only the positional convolution, named `positions` (weight-normalised over its places, dim 2), has to reach twice as
-    many frames.
-    """
-    length, direction = f"{positions}.weight_g", f"{positions}.weight_v"
-    kernel = state[length] * state[direction] / state[direction].norm(dim=(0, 1), keepdim=True)
-    places = kernel.shape[-1]
-    halved = torch.zeros(*kernel.shape[:-1], 2 * places)
-    halved[..., ::2] = kernel / 2
-    halved[..., 1::2] = (kernel + torch.cat([kernel[..., 1:], torch.zeros_like(kernel[..., :1])], dim=-1)) / 4
-    halved[..., 0] += kernel[..., 0] / 4
-    return {**state, length: halved.norm(dim=(0, 1), keepdim=True), direction: halved}
 
 
 @torch.no_grad()

@@ -19,13 +19,10 @@ SAMPLING_RATE = 16_000
 CLEAN = 0.4
 
 
-def perturbed(clip: Samples, random: Random, edges: Random, other: Callable[[], Samples]) -> Samples:
-    """The clip as somebody else's recording; `other()` gives a clip to be heard in the background.
-
-    `edges` decides where the recording begins and ends: with another one, it is mostly the same sound cut elsewhere.
-    """
+def perturbed(clip: Samples, random: Random, other: Callable[[], Samples]) -> Samples:
+    """The clip as somebody else's recording; `other()` gives a clip to be heard in the background."""
     samples = _tempo(clip, random)
-    samples = _silence(samples, edges)
+    samples = _silence(samples, random)
     if random.random() < CLEAN:
         return samples.astype(np.float32)
     samples = _filtered(samples, random)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from clips import ClipBatches, Share, SpokenBatch, audio_of, normalised, spoken_batch
 from labels import LANGUAGES, SOUNDS, Corpus, Labels
-from network import PAD, POSITIONS, START, SharedTranslator, with_frames_halved
+from network import PAD, START, SharedTranslator
 from speech_store import ClipStore
 from torch import Tensor
 
@@ -46,24 +46,19 @@ class DemoTask(Task[SpokenBatch]):
         self, corpus: Corpus, validation: Sequence[ClipStore], folder: Path, options: argparse.Namespace
     ) -> None:
         super().__init__()
-        self.network = SharedTranslator([len(one) for one in corpus.tokenizers], 1 + len(SOUNDS), options.frame_ms)
+        self.network = SharedTranslator([len(one) for one in corpus.tokenizers], 1 + len(SOUNDS))
         self._corpus, self._validation, self._folder = corpus, validation, folder
         self._epsilon, self._ctc_weight = options.label_smoothing, options.ctc_weight
         self._input_noise, self._sounds_only = options.input_noise, options.sounds_only
         self._agreement = options.agreement
 
     def start_from(self, folder: Path) -> None:
-        """Take over what an earlier run learnt; tables of another size (other sub-words) start anew.
-
-        A network of 40 ms a frame becomes one of 20.
-        """
+        """Take over what an earlier run learnt; tables of another size (other sub-words) start anew."""
         trained = load_state(folder)
         if trained is None:
             raise SystemExit(f"{folder} holds no state of a run")
-        own, known = self.state_dict(), trained.task
-        if known[places := f"{POSITIONS}.weight_g"].shape[-1] * 2 == own[places].shape[-1]:
-            known = with_frames_halved(known, POSITIONS)
-        kept = {name: value for name, value in known.items() if own[name].shape == value.shape}
+        own = self.state_dict()
+        kept = {name: value for name, value in trained.task.items() if own[name].shape == value.shape}
         self.load_state_dict(own | kept)
 
     def forward(self, batch: SpokenBatch) -> Losses:
@@ -195,7 +190,6 @@ def main() -> None:
     )
     parser.add_argument("--ctc-weight", type=float, default=0.6)
     parser.add_argument("--input-noise", type=float, default=0.1, help="share of the decoder's inputs exchanged")
-    parser.add_argument("--frame-ms", type=int, choices=(40, 20), default=40, help="step of the encoder")
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--validate-every", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
