@@ -39,9 +39,9 @@ parity-full: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/parity_full.py
 
 # The paper's ladder at small scale: labelled data, + language model, + self-training, + both. An hour on two cores.
-# The clips and the encoder it starts from are made by scripts/demo (hours, once).
+# The clips and the encoder it starts from are made by scripts/demo (three quarters of an hour, once).
 recipe: $(INSTALLED)
-	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo train recipe-data
+	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo recipe-data
 	$(BIN)/python scripts/recipe.py .cache/demo/recipe --work .cache/recipe --docs docs/recipe.md
 
 # Hostile input to every place where a file of someone else enters; goes on where the last run stopped.

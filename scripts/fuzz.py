@@ -30,7 +30,7 @@ CORPUS = ROOT / "tests" / "fuzz_corpus"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A line of the summary."""
+    """What fuzzing one target came to."""
 
     target: str
     engine: str
@@ -98,15 +98,15 @@ def _children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def summary(outcomes: list[Outcome]) -> str:
-    rows = [("target", "engine", "cases", "CPU min", "kept", "findings")]
-    rows += [(o.target, o.engine, f"{o.cases:,}", f"{o.minutes:.1f}", str(o.kept), str(o.findings)) for o in outcomes]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if place < 2 else cell.rjust(width) for place, (cell, width) in
-                  enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    )  # fmt: skip
+HEADER = f"{'target':<12} {'engine':<8} {'cases':>11} {'CPU min':>8} {'kept':>6} {'findings':>9}"
+
+
+def line(outcome: Outcome) -> str:
+    """What one target came to, under HEADER."""
+    return (
+        f"{outcome.target:<12} {outcome.engine:<8} {outcome.cases:>11,} {outcome.minutes:>8.1f} {outcome.kept:>6} "
+        f"{outcome.findings:>9}"
+    )
 
 
 def main() -> int:
@@ -120,14 +120,16 @@ def main() -> int:
     has_atheris = importlib.util.find_spec("atheris") is not None
     if options.engine == "atheris" and not has_atheris:
         parser.error("Atheris is not installed; run: pip install 's2t2-cli[fuzz]'")
-    outcomes = []
+    findings = 0
+    print(HEADER)
     for target in options.target:
         folder = options.keep / target
         is_guided = options.engine == "atheris" or (options.engine == "auto" and has_atheris and target in PURE_PYTHON)
         run = run_atheris if is_guided else run_mutations
-        outcomes.append(run(target, folder, options.seconds, options.seed))
-    print(summary(outcomes))
-    return 1 if any(one.findings for one in outcomes) else 0
+        outcome = run(target, folder, options.seconds, options.seed)
+        print(line(outcome), flush=True)
+        findings += outcome.findings
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":
