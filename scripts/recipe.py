@@ -42,8 +42,9 @@ class Ladder:
         work.mkdir(parents=True, exist_ok=True)
         (work / "decoder.json").write_text(json.dumps(DECODER))
 
-    def climb(self) -> tuple[dict[str, Any], float]:
-        """All four rungs for every seed: what `s2t2 evaluate` says of the test set, and the weight that was chosen."""
+    def climb(self) -> tuple[dict[str, Any], dict[str, float]]:
+        """All four rungs for every seed: what `s2t2 evaluate` says of the test set, and the weights of the language
+        model that were chosen, by rung."""
         self._subwords()
         self._language_model()
         for seed in self._options.seeds:
@@ -63,9 +64,11 @@ class Ladder:
                 *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
                 *("--train", self._data / "train.jsonl", "--train", pseudo, "--upsample", "equal", "--lr", "6e-4"),
             )
-        weight = self._best_weight()
-        systems = [[self._hypotheses(rung, seed, weight, "test") for seed in self._options.seeds] for rung in LADDER]
-        return self._evaluate(self._pooled(systems, "test")), weight
+        weights = {rung: self._best_weight(rung) for rung in LADDER if rung.endswith("-lm")}
+        systems = [
+            [self._hypotheses(rung, seed, weights.get(rung), "test") for seed in self._options.seeds] for rung in LADDER
+        ]
+        return self._evaluate(self._pooled(systems, "test")), weights
 
     def _subwords(self) -> None:
         self._run(
@@ -106,17 +109,17 @@ class Ladder:
             unfinished.replace(output)
         return output
 
-    def _hypotheses(self, rung: str, seed: int, weight: float, what: str) -> Path:
-        model, _, lm = rung.partition("-")
-        name = f"{what}-{rung}-{seed}" + (f"-{weight}" if lm else "")
-        more = ("--lm", str(self._work / "lm"), "--lm-weight", str(weight)) if lm else ()
+    def _hypotheses(self, rung: str, seed: int, weight: float | None, what: str) -> Path:
+        model = rung.removesuffix("-lm")
+        name = f"{what}-{rung}-{seed}" + ("" if weight is None else f"-{weight}")
+        more = () if weight is None else ("--lm", str(self._work / "lm"), "--lm-weight", str(weight))
         return self._translate(f"{model}-{seed}", what, name, *more)
 
-    def _best_weight(self) -> float:
-        """The weight of the language model with the best BLEU on the validation set, labelled models of all seeds."""
+    def _best_weight(self, rung: str) -> float:
+        """The weight of the language model with the best BLEU on the validation set, the rung's models of all seeds."""
 
         def bleu(weight: float) -> float:
-            files = [self._hypotheses("labelled-lm", seed, weight, "valid") for seed in self._options.seeds]
+            files = [self._hypotheses(rung, seed, weight, "valid") for seed in self._options.seeds]
             return self._evaluate(self._pooled([files], "valid"))["systems"][0]["scores"][0]["score"]  # type: ignore[no-any-return]
 
         return max(LM_WEIGHTS, key=bleu)
@@ -162,7 +165,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def table(result: dict[str, Any], seeds: int, weight: float) -> str:
+def table(result: dict[str, Any], seeds: int, weights: dict[str, float]) -> str:
     """The ladder in Markdown; intervals are 95 % by bootstrap, p-values paired against the first rung."""
     lines = ["| system | BLEU | chrF2 | BLEU gained | p |", "|---|---|---|---|---|"]
     first = result["systems"][0]["scores"][0]["score"]
@@ -173,6 +176,7 @@ def table(result: dict[str, Any], seeds: int, weight: float) -> str:
         lines.append(f"| {name} | {_interval(bleu)} | {_interval(chrf)} | {gained} | {p_value} |")
     signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
     pooled = "1 seed" if seeds == 1 else f"{seeds} seeds pooled"
+    weight = f"{weights['labelled-lm']} (with self-training {weights['selftrained-lm']})"
     note = f"{result['utterances']} sentences ({pooled}), language model weight {weight}. {signatures}"
     return "\n".join([*lines, "", note, ""])
 
@@ -194,8 +198,8 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="Markdown file whose marked part becomes the table")
     options = parser.parse_args()
     ladder = Ladder(options.data, options.work, options)
-    result, weight = ladder.climb()
-    text = table(result, len(options.seeds), weight)
+    result, weights = ladder.climb()
+    text = table(result, len(options.seeds), weights)
     print(text)
     if options.docs is not None:
         before, _, rest = options.docs.read_text(encoding="utf-8").partition(MARK)
