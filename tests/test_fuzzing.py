@@ -117,5 +117,5 @@ def test_from_the_command_line(tmp_path: Path) -> None:
         [*command, "--seconds", "0.2", "--keep", str(tmp_path)], capture_output=True, text=True, timeout=100
     )
     assert run.stdout.splitlines()[0].split() == ["target", "engine", "cases", "CPU", "min", "kept", "findings"]
-    assert run.stdout.splitlines()[1].startswith("segments  mutate")
+    assert run.stdout.splitlines()[1].split()[:2] == ["segments", "mutate"]
     assert (run.returncode == 1) == bool(json.loads((tmp_path / "segments" / "state.json").read_text())["findings"])
