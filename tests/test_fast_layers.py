@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2t2_cli import SpeechEncoderDecoderModel, Translator
 from s2t2_cli.errors import UsageError
 from s2t2_cli.modeling.common import ACTIVATION_FUNCTIONS
-from s2t2_cli.modeling.packed import PackedLinear
+from s2t2_cli.modeling.few_rows import PackedLinear, TurnedLinear
 from s2t2_cli.modeling.quantized import QuantizedLinear, quantize_tensors
 
 
@@ -27,23 +27,30 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", str(tmp_path / "assets"))
 
 
-class TestPackedLinear:
-    @pytest.mark.parametrize("shape", [(5, 1, 64), (1, 64), (40, 3, 64)])
-    def test_is_the_plain_product(self, shape: tuple[int, ...]) -> None:
-        layer, states = PackedLinear(64, 96), torch.randn(shape)
+@pytest.mark.parametrize("kind", [PackedLinear, TurnedLinear])
+class TestLinearsForFewRows:
+    @pytest.mark.parametrize("shape", [(5, 1, 64), (1, 64), (40, 3, 64), (64,)])
+    def test_are_the_plain_product(self, kind: type[nn.Linear], shape: tuple[int, ...]) -> None:
+        layer, states = kind(64, 96), torch.randn(shape)
         with torch.no_grad():
             expected = F.linear(states, layer.weight, layer.bias)
             torch.testing.assert_close(layer(states), expected, atol=1e-5, rtol=1e-5)
 
-    def test_follows_its_weights(self) -> None:
-        layer, states = PackedLinear(64, 96, bias=False), torch.randn(5, 64)
+    def test_take_rows_that_lie_apart(self, kind: type[nn.Linear]) -> None:
+        layer, states = kind(64, 96), torch.randn(64, 15).t()
+        with torch.no_grad():
+            torch.testing.assert_close(layer(states), F.linear(states, layer.weight, layer.bias), atol=1e-5, rtol=1e-5)
+
+    def test_follow_their_weights(self, kind: type[nn.Linear]) -> None:
+        layer, states = kind(64, 96), torch.randn(5, 64)
         with torch.no_grad():
             before = layer(states)
             layer.weight.mul_(2)
+            layer.bias.mul_(2)
             torch.testing.assert_close(layer(states), 2 * before)
 
-    def test_follows_weights_that_learn(self) -> None:
-        layer, states = PackedLinear(64, 96), torch.randn(5, 64)
+    def test_follow_weights_that_learn(self, kind: type[nn.Linear]) -> None:
+        layer, states = kind(64, 96), torch.randn(5, 64)
         optimiser = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)  # advances no version counter
         for _ in range(2):
             with torch.no_grad():
@@ -51,13 +58,13 @@ class TestPackedLinear:
             layer(states).square().sum().backward()
             optimiser.step()
 
-    def test_gradients_pass(self) -> None:
-        layer = PackedLinear(8, 4)
+    def test_gradients_pass(self, kind: type[nn.Linear]) -> None:
+        layer = kind(8, 4)
         layer(torch.randn(2, 8)).sum().backward()
         assert layer.weight.grad is not None
 
-    def test_can_be_copied(self) -> None:
-        layer, states = PackedLinear(8, 4), torch.randn(2, 8)
+    def test_can_be_copied(self, kind: type[nn.Linear]) -> None:
+        layer, states = kind(8, 4), torch.randn(2, 8)
         with torch.no_grad():
             torch.testing.assert_close(copy.deepcopy(layer)(states), layer(states))
 

@@ -29,7 +29,7 @@ from s2t2_cli.modeling.common import (
     merge_heads,
     split_heads,
 )
-from s2t2_cli.modeling.packed import PackedLinear, PackedProduct
+from s2t2_cli.modeling.few_rows import PackedLinear, TurnedLinear, turned_product
 
 
 @dataclass
@@ -82,10 +82,8 @@ class DecoderAttention(nn.Module):
         super().__init__()
         width = config.d_model
         self.heads, self.dropout = config.decoder_attention_heads, config.attention_dropout
-        self.k_proj, self.v_proj, self.q_proj = (nn.Linear(width, width) for _ in range(3))
-        self.out_proj = nn.Linear(width, width)
+        self.k_proj, self.v_proj, self.q_proj, self.out_proj = (TurnedLinear(width, width) for _ in range(4))
         self._joined_weight, self._joined_bias = DerivedWeight(_joined), DerivedWeight(_joined)
-        self._joined_product = PackedProduct()
 
     def queries(self, states: Tensor) -> Tensor:
         """(batch, length, d_model) -> queries (batch, heads, length, head_dim)."""
@@ -99,7 +97,7 @@ class DecoderAttention(nn.Module):
         """All three of the same states, by one product: a decoder step is made of small ones."""
         weight = self._joined_weight(self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
         bias = self._joined_bias(self.q_proj.bias, self.k_proj.bias, self.v_proj.bias)
-        query, keys, values = self._joined_product(states, weight, bias).chunk(3, dim=-1)
+        query, keys, values = turned_product(states, weight, bias).chunk(3, dim=-1)
         return split_heads(query, self.heads), split_heads(keys, self.heads), split_heads(values, self.heads)
 
     def attend(
@@ -132,7 +130,7 @@ class DecoderLayer(nn.Module):
             self.encoder_attn = DecoderAttention(config)
             self.encoder_attn_layer_norm = nn.LayerNorm(width)
         self.fc1 = PackedLinear(width, config.decoder_ffn_dim)
-        self.fc2 = PackedLinear(config.decoder_ffn_dim, width)
+        self.fc2 = TurnedLinear(config.decoder_ffn_dim, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(
