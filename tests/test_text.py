@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sacremoses import MosesDetokenizer
 
+from s2t2_cli.punctuation import join_tokens, unescape
 from s2t2_cli.text import Detokenizer, clean_up_tokenization, language_code
 
 CLEAN_UP = json.loads((Path(__file__).parent / "golden" / "text" / "clean_up.json").read_text(encoding="utf-8"))
@@ -224,6 +226,31 @@ def test_any_text_keeps_its_characters(lang: str | None, text: str) -> None:
     assert words(detokenizer(lang)(text)) == words(text)
 
 
-def test_the_clean_up_needs_no_sacremoses() -> None:
-    program = "import sys, s2t2_cli.text; sys.exit('sacremoses' in sys.modules or 'torch' in sys.modules)"
+# Its own quotation marks, which here are left to `QuotationMarks`, are not among them.
+WORDS_AND_PUNCTUATION = st.one_of(
+    st.text("([{¿¡$€£¥₺,.?!:;\\%}])", min_size=1, max_size=3),
+    st.sampled_from([*"/·،؛؟٪-–_#°»«’…😀@日。は", "-x", "5", "$5", "l'", "Haus", "(a)", "本語"]),
+)
+
+
+@given(tokens=st.lists(WORDS_AND_PUNCTUATION))
+def test_tokens_are_joined_as_by_sacremoses(tokens: list[str]) -> None:
+    assert join_tokens(tokens) == MosesDetokenizer(lang="").detokenize(tokens, unescape=False)
+
+
+def test_korean_words_stay_apart() -> None:
+    assert join_tokens(["안녕", "하세요", "."]) == "안녕 하세요."
+
+
+@given(pieces=st.lists(st.sampled_from(["&amp;", "&", "amp;", "quot;", "&quot;", "&lt;", "&#91;", "&bra;", "x", " "])))
+def test_escapes_are_undone_as_by_sacremoses(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert unescape(text) == MosesDetokenizer().unescape_xml(text)
+
+
+def test_translating_needs_no_sacremoses() -> None:
+    program = (
+        "import sys, s2t2_cli.text as text; text.Detokenizer('de')('Ja !');"
+        "sys.exit('sacremoses' in sys.modules or 'torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

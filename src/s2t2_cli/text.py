@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from s2t2_cli.punctuation import join_tokens, unescape
 from s2t2_cli.quotes import QuotationMarks
 
 # In the order the reference goes through them; each is replaced in what those before have left.
@@ -23,7 +24,7 @@ _USUALLY_OPEN_ELSEWHERE = "“‘«‹"
 _CURRENCY = "[$€£¥₺₹₽]"
 _LETTER = r"[^\W\d_]"
 
-# What sacremoses, which goes token by token, leaves apart or joins: a pattern and what comes in its place.
+# What is wrong after Moses' rules, which go token by token: a pattern and what comes in its place.
 _REPAIRS = (
     # brackets and punctuation that a quotation mark was attached to: `("`, `?"`
     (r"(?<=[(\[{¿¡]) | (?=[)\]}])| (?=[,.;:!?]+(?:[^\w\s]|\s|$))", ""),
@@ -33,7 +34,7 @@ _REPAIRS = (
     (r"(?<=\w) @ (?=[\w-]+\.\w)", "@"),  # name @ example.com
     (r"(?<=\d) °(?! ?[CF]\b)", "°"),  # 90 °
     (r"(?<=\d) ° (?=[CF]\b)", " °"),  # 20 ° C
-    # sacremoses draws a currency sign to what follows, right for `$ 5` only: 5 €pro
+    # Moses draws a currency sign to what follows, right for `$ 5` only: 5 €pro
     (rf"(?<=\d )({_CURRENCY})(?=\w)|(?<!\w)({_CURRENCY})(?={_LETTER})", r"\1\2 "),
     (" (?=[\u0300-\u036f\u064b-\u065f])", ""),  # a combining mark on its own
     ("(?<=i\u0307) (?=\\w)", ""),  # which in Turkish is the dot of a decomposed i̇ within a word
@@ -47,7 +48,7 @@ _REPAIRS_OF = {
         (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),  # what the clean-up made of: sagte ' Nein ' und
     ),
     "tr": (
-        # sacremoses draws the sign to what comes before, and here it belongs to the number: oran% 5
+        # Moses draws the sign to what comes before, and here it belongs to the number: oran% 5
         (r"(?<=[^\s\d(\[{\"'“‘«])% (?=\d)", " %"),
         (r"(?<!\d)% (?=\d)", "%"),
         (r"(?<=\w)'(\w{2,})'(?=\w)", r" '\1' "),
@@ -112,9 +113,9 @@ class MosesTokenizer:
 class Detokenizer:
     """Makes the Moses-tokenised text that the checkpoints write (`raw_text`) into text as people write it.
 
-    Built on the detokeniser of sacremoses, to which all that goes with single tokens is left: punctuation,
-    brackets, `@-@`, escapes as `&quot;`. Around it: quotation marks by what they enclose, numbers and units,
-    Catalan elision, Arabic punctuation, and a last word cut off at the length limit, which loses its `@@`.
+    Moses' own rules are for single tokens: punctuation, brackets, `@-@`, escapes as `&quot;`. Around them: quotation
+    marks by what they enclose, numbers and units, Catalan elision, Arabic punctuation, and a last word cut off at the
+    length limit, which loses its `@@`.
 
     No character but white space, escapes and those markers is ever added, dropped or moved. Text that tokenisation
     has made alike stays as it is: `3. 5` may be a date or a number.
@@ -126,22 +127,18 @@ class Detokenizer:
         Other languages than the four get what is common to them; None undoes escapes and markers only, and leaves
         punctuation as the model wrote it.
         """
-        from sacremoses import MosesDetokenizer
-
         self.lang = language_code(lang)
-        # A language of its own there (`fr`, `cs`) would bring rules that are not tested here.
-        self._moses = MosesDetokenizer(lang=self.lang if self.lang in _REPAIRS_OF else "")
         self._quotation_marks = QuotationMarks(_USUALLY_OPEN.get(self.lang or "", _USUALLY_OPEN_ELSEWHERE))
         repairs = (*_REPAIRS, *_REPAIRS_OF.get(self.lang or "", ()))
         self._repairs = tuple((re.compile(found, re.IGNORECASE), instead) for found, instead in repairs)
 
     def __call__(self, raw_text: str) -> str:
         """The natural text of one `raw_text`, on one line."""
-        text: str = self._moses.unescape_xml(_CUT_OFF.sub("", raw_text))
+        text = unescape(_CUT_OFF.sub("", raw_text))
         text = _SPLIT_HYPHEN.sub("-", " ".join(text.split()))
         if self.lang is None:
             return text
-        text = self._moses.detokenize(self._quotation_marks(text).split(), unescape=False)
+        text = join_tokens(self._quotation_marks(text).split())
         for found, instead in self._repairs:
             text = found.sub(instead, text)
         return text
