@@ -6,7 +6,9 @@ and what training hides (which spans: masking). Does not know: how audio was dec
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +66,7 @@ class WeightNormConv1d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
         self.weight_v = nn.Parameter(torch.empty(width, width // groups, kernel))
         self.weight_g = nn.Parameter(torch.empty(1, 1, kernel))
-        self._weight = DerivedWeight(_weight_norm)
+        self._scale = DerivedWeight(_scale_by_position)
 
     def reset_parameters(self) -> None:
         """The reference's start: normal with variance 4 / (kernel * width), g = ||v||."""
@@ -74,10 +76,22 @@ class WeightNormConv1d(nn.Module):
         with torch.no_grad():
             self.weight_g.copy_(_norm_by_position(self.weight_v))
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(batch, width, frames) -> (batch, width, frames + 1 if the kernel is even)."""
-        weight = self._weight(self.weight_v, self.weight_g)
-        return F.conv1d(states, weight, self.bias, padding=self.padding, groups=self.groups)
+    def forward(self, states: Tensor, layout: Layout) -> Tensor:
+        """(frames, width) -> the same shape; an even kernel's last frame is dropped."""
+        scale = self._scale(self.weight_v, self.weight_g)
+        # A few groups at a time: all of the scaled weight would be another 33 MB for as long as the model lives.
+        pieces = math.gcd(self.groups, 4)
+        parts = zip(states.chunk(pieces, dim=1), self.weight_v.chunk(pieces), self.bias.chunk(pieces), strict=True)
+        convolved = [
+            layout.along_utterances(partial(self._convolve, weight_v * scale, bias, self.groups // pieces), part)
+            for part, weight_v, bias in parts
+        ]
+        return torch.cat(convolved, dim=1)
+
+    def _convolve(self, weight: Tensor, bias: Tensor, groups: int, states: Tensor) -> Tensor:
+        """(batch, frames, width) -> the same shape."""
+        convolved = F.conv1d(states.transpose(1, 2), weight, bias, padding=self.padding, groups=groups)
+        return convolved[:, :, : states.shape[1]].transpose(1, 2)
 
 
 def _norm_by_position(weight_v: Tensor) -> Tensor:
@@ -85,12 +99,12 @@ def _norm_by_position(weight_v: Tensor) -> Tensor:
     return norm
 
 
-def _weight_norm(weight_v: Tensor, weight_g: Tensor) -> Tensor:
-    return weight_v * (weight_g / _norm_by_position(weight_v))
+def _scale_by_position(weight_v: Tensor, weight_g: Tensor) -> Tensor:
+    return weight_g / _norm_by_position(weight_v)
 
 
 class PositionalConvEmbedding(nn.Module):
-    """Relative positions by a wide grouped convolution; an even kernel's last frame is dropped."""
+    """Relative positions by a wide grouped convolution."""
 
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__()
@@ -101,11 +115,7 @@ class PositionalConvEmbedding(nn.Module):
 
     def forward(self, states: Tensor, layout: Layout) -> Tensor:
         """(frames, hidden) -> the same shape, to be added to the states."""
-        return layout.along_utterances(self._positions, states)
-
-    def _positions(self, states: Tensor) -> Tensor:
-        positions = self.conv(states.transpose(1, 2))[:, :, : states.shape[1]]
-        return self.activation(positions).transpose(1, 2)
+        return self.activation(self.conv(states, layout))
 
 
 class EncoderAttention(nn.Module):
