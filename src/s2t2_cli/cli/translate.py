@@ -17,6 +17,7 @@ from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import PUBLISHED
 from s2t2_cli.cli import options as o
 from s2t2_cli.cli import segmentation_options as so
+from s2t2_cli.cli.collection import without_collection
 from s2t2_cli.cli.exits import finishing_on_signals, say, show_log
 from s2t2_cli.cli.help import Command
 from s2t2_cli.cli.live import SegmentLines, open_pipe, through
@@ -189,7 +190,7 @@ def translate(
             if not quiet:
                 earlier.tell_others()
             raise typer.Exit(1 if earlier.failed else 0)
-        with display.loading(checkpoint):
+        with display.loading(checkpoint), without_collection():
             from s2t2_cli.language_model import USUAL_WEIGHT
 
             spec = TranslatorSpec(

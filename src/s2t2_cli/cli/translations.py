@@ -13,6 +13,7 @@ from typing import Any
 from s2t2_cli.checkpoint import Checkpoint, resolve_checkpoint
 from s2t2_cli.checkpoint.bundled import bundled_name
 from s2t2_cli.checkpoint.published import PUBLISHED
+from s2t2_cli.cli.collection import without_collection
 from s2t2_cli.cli.exits import say
 from s2t2_cli.cli.progress import Tally, count_in_background, make_display
 from s2t2_cli.cli.work import Ledger, take
@@ -90,7 +91,7 @@ def translate_sources(
     """Translate `sources` with `checkpoint` into `writer`, in order; what fails is reported as `translate` does."""
     tally = Tally()
     display = make_display(tally, wants_progress=False if options.quiet else options.progress)
-    with display.loading(checkpoint.name):
+    with display.loading(checkpoint.name), without_collection():
         lm = options.resolve_lm()
         from s2t2_cli.language_model import USUAL_WEIGHT
         from s2t2_cli.translator import Translator
