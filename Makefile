@@ -38,7 +38,7 @@ parity: $(INSTALLED) $(ORACLE)
 parity-full: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/parity_full.py
 
-# The paper's ladder at small scale: labelled data, + language model, + self-training, + both. An hour on two cores.
+# The paper's ladder at small scale: labelled data, + language model, + self-training, + both; six seeds. Five hours on two cores.
 # The clips and the encoder it starts from are made by scripts/demo (three quarters of an hour, once).
 recipe: $(INSTALLED)
 	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo recipe-data

@@ -56,7 +56,10 @@ def test_a_saved_model_loads_the_same(tmp_path: Path) -> None:
     loaded = Speech2Text2ForCausalLM.from_pretrained(tmp_path)
     ids = torch.tensor(LANGUAGE_MODEL_IDS)[:1]
     assert not loaded.training
-    assert torch.equal(loaded(ids).logits, model(ids).logits)
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(one, model.state_dict()[name]) for name, one in loaded.state_dict().items())
+    # Not to the bit: matrix libraries sum in another order where a mapped file puts weights at another alignment.
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=1e-5, rtol=1e-5)
     assert loaded.config.add_cross_attention is False
     half = Speech2Text2ForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
     assert half.dtype == half.model.decoder.embed_positions.weights.dtype == torch.bfloat16
