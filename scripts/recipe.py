@@ -25,11 +25,14 @@ from typing import Any
 import numpy as np
 from sacrebleu.metrics import BLEU
 
+# A name that ends in -lm is the model of the name before it, with the language model in its search.
 LADDER = {
     "labelled": "labelled data only",
-    "labelled-lm": "+ language model",
+    "labelled-lm": "+ language model in the search",
     "selftrained": "+ self-training",
-    "selftrained-lm": "+ both",
+    "selftrained-lm": "+ both: self-training, language model in the student's search",
+    "lm-taught": "+ both: self-training, language model in the labels' search",
+    "lm-taught-lm": "+ both: self-training, language model in either search",
 }
 DECODER = {"d_model": 192, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 768, "dropout": 0.15}
 # The paper's weight is 0.1; a model that has heard little of the test's domain may trust the text more.
@@ -59,15 +62,12 @@ class Ladder:
                 *("--decoder", self._work / "decoder.json", "--freeze-encoder-updates", self._options.updates // 10),
                 *("--train", self._data / "train.jsonl", "--lr", "1e-3"),
             )
-            pseudo = self._translate(f"labelled-{seed}", "unlabelled", f"pseudo-{seed}", "--num-beams", "4")
-            self._finetune(
-                f"selftrained-{seed}",
-                seed,
-                self._options.student_updates,
-                *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
-                *("--train", self._data / "train.jsonl", "--train", pseudo, "--upsample", "equal", "--lr", "6e-4"),
-            )
-        weights = {rung: self._best_weight(rung) for rung in LADDER if rung.endswith("-lm")}
+            self._student("selftrained", seed, self._labels(seed))
+        weights = {"labelled-lm": self._best_weight("labelled-lm")}
+        for seed in self._options.seeds:
+            self._student("lm-taught", seed, self._labels(seed, weights["labelled-lm"]))
+        for rung in ("selftrained-lm", "lm-taught-lm"):
+            weights[rung] = self._best_weight(rung)
         systems = [
             [self._hypotheses(rung, seed, weights.get(rung), "test") for seed in self._options.seeds] for rung in LADDER
         ]
@@ -89,6 +89,23 @@ class Ladder:
             *("--decoder-layers", "3", "--d-model", "192", "--decoder-attention-heads", "4"),
             *("--decoder-ffn-dim", "768", "--max-updates", str(self._options.lm_updates), "--lr", "2e-3"),
             *("--update-tokens", "4096", "--validate-every", "100", "--schedule", "cosine"),
+        )
+
+    def _labels(self, seed: int, weight: float | None = None) -> Path:
+        """What the labelled model says in the unlabelled recordings, beam 4, unfiltered (paper section 2.2)."""
+        if weight is None:
+            name, more = f"pseudo-{seed}", ()
+        else:
+            name, more = f"pseudo-lm-{seed}-{weight}", self._with_language_model(weight)
+        return self._translate(f"labelled-{seed}", "unlabelled", name, "--num-beams", "4", *more)
+
+    def _student(self, name: str, seed: int, labels: Path) -> None:
+        self._finetune(
+            f"{name}-{seed}",
+            seed,
+            self._options.student_updates,
+            *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
+            *("--train", self._data / "train.jsonl", "--train", labels, "--upsample", "equal", "--lr", "6e-4"),
         )
 
     def _finetune(self, name: str, seed: int, updates: int, *start_and_data: object) -> None:
@@ -116,8 +133,11 @@ class Ladder:
     def _hypotheses(self, rung: str, seed: int, weight: float | None, what: str) -> Path:
         model = rung.removesuffix("-lm")
         name = f"{what}-{rung}-{seed}" + ("" if weight is None else f"-{weight}")
-        more = () if weight is None else ("--lm", str(self._work / "lm"), "--lm-weight", str(weight))
+        more = () if weight is None else self._with_language_model(weight)
         return self._translate(f"{model}-{seed}", what, name, *more)
+
+    def _with_language_model(self, weight: float) -> tuple[str, ...]:
+        return ("--lm", str(self._work / "lm"), "--lm-weight", str(weight))
 
     def _best_weight(self, rung: str) -> float:
         """The weight of the language model with the best BLEU on the validation set, the rung's models of all seeds."""
@@ -205,8 +225,8 @@ def table(result: dict[str, Any], seeds: int, weights: dict[str, float], gains: 
         lines.append(f"| {name} | {_interval(bleu)} | {_interval(chrf)} | {gained} |")
     signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
     pooled = "1 seed" if seeds == 1 else f"{seeds} seeds pooled"
-    weight = f"{weights['labelled-lm']} (with self-training {weights['selftrained-lm']})"
-    note = f"{result['utterances']} sentences ({pooled}), language model weight {weight}. {signatures}"
+    searched = ", ".join(f"{weights[rung]}" for rung in LADDER if rung in weights)
+    note = f"{result['utterances']} sentences ({pooled}); weights of the language model, in order: {searched}. {signatures}"
     return "\n".join([*lines, "", note, ""])
 
 
