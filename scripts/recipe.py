@@ -49,7 +49,7 @@ class Ladder:
         (work / "decoder.json").write_text(json.dumps(DECODER))
 
     def climb(self) -> tuple[dict[str, Any], dict[str, float], list[tuple[float, float]]]:
-        """All four rungs for every seed: what `s2t2 evaluate` says of the test set, the weights of the language model
+        """All rungs for every seed: what `s2t2 evaluate` says of the test set, the weights of the language model
         that were chosen, by rung, and the intervals of the gains over the first rung."""
         self._subwords()
         self._language_model()
