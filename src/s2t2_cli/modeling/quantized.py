@@ -11,8 +11,10 @@ convolutions, norms, the bridge, the decoder's attention.
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ _QUANTIZED = re.compile(
     r"|decoder\.model\.decoder\.layers\.\d+\.fc[12]|decoder\.lm_head"
 )
 _SCALE = "weight_scale"
+_WARNINGS = threading.Lock()  # the filters are the process's
 
 
 class QuantizedLinear(nn.Module):
@@ -45,9 +48,13 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., width in) float32 -> (..., width out) float32."""
-        packed = self._packed(self.weight, self.weight_scale, *(() if self.bias is None else (self.bias,)))
-        product: Tensor = torch.ops.quantized.linear_dynamic(states, packed, reduce_range=True)
+        product: Tensor = torch.ops.quantized.linear_dynamic(states, self.pack(), reduce_range=True)
         return product
+
+    @torch.no_grad()
+    def pack(self) -> object:
+        """The weights in the order in which the product reads them, kept from the first call on."""
+        return self._packed(self.weight, self.weight_scale, *(() if self.bias is None else (self.bias,)))
 
 
 def use_quantized_linears(network: nn.Module) -> None:
@@ -58,6 +65,15 @@ def use_quantized_linears(network: nn.Module) -> None:
             with torch.device(module.weight.device):
                 layer = QuantizedLinear(module.in_features, module.out_features, bias=module.bias is not None)
             setattr(network.get_submodule(owner), last, layer)
+
+
+def pack_quantized_linears(network: nn.Module) -> None:
+    """Pack all layers now, several at once: torch packs a layer in one thread, which takes as long as to use it for
+    seconds of audio."""
+    layers = [module for module in network.modules() if isinstance(module, QuantizedLinear)]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for _ in pool.map(QuantizedLinear.pack, layers):
+            pass
 
 
 def read_quantized(checkpoint: Checkpoint, read: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -86,7 +102,7 @@ def quantize_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _pack(weight: Tensor, scale: Tensor, bias: Tensor | None = None) -> object:
     zero = torch.zeros(len(scale), dtype=torch.int64)
-    with warnings.catch_warnings():  # torch means to move its quantised tensors elsewhere, and says so at each use
+    with _WARNINGS, warnings.catch_warnings():  # torch means to give up its quantised tensors, and says so at each use
         warnings.simplefilter("ignore")
         joined = torch._make_per_channel_quantized_tensor(weight, scale.double(), zero, 0)
-        return torch.ops.quantized.linear_prepack(joined, None if bias is None else bias.detach())
+    return torch.ops.quantized.linear_prepack(joined, None if bias is None else bias.detach())

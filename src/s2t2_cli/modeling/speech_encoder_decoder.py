@@ -21,7 +21,7 @@ from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation import Fusion, GenerationOutput, generate
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import ModelOutput, initialise_linear
-from s2t2_cli.modeling.quantized import read_quantized, use_quantized_linears
+from s2t2_cli.modeling.quantized import pack_quantized_linears, read_quantized, use_quantized_linears
 from s2t2_cli.modeling.speech2text2 import Speech2Text2ForCausalLM, fill_in_tied, token_loss
 from s2t2_cli.modeling.wav2vec2 import Wav2Vec2Model
 
@@ -114,6 +114,7 @@ class SpeechEncoderDecoderModel(nn.Module):
         if dtype == torch.int8:
             use_quantized_linears(network)
             load_weights(network, read_quantized(checkpoint, read), source=checkpoint.name)
+            pack_quantized_linears(network)
         else:
             load_weights(network, read(), source=checkpoint.name, dtype=dtype)
         network._fill_in_what_files_may_lack()
