@@ -226,7 +226,8 @@ def table(result: dict[str, Any], seeds: int, weights: dict[str, float], gains: 
     signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
     pooled = "1 seed" if seeds == 1 else f"{seeds} seeds pooled"
     searched = ", ".join(f"{weights[rung]}" for rung in LADDER if rung in weights)
-    note = f"{result['utterances']} sentences ({pooled}); weights of the language model, in order: {searched}. {signatures}"
+    counted = f"{result['utterances']} sentences ({pooled})"
+    note = f"{counted}; weights of the language model, in order: {searched}. {signatures}"
     return "\n".join([*lines, "", note, ""])
 
 
