@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -61,3 +65,21 @@ def run_here(*arguments: str | PathLike[str]) -> int:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def run_on_terminal(command: list[str], stream: str, environment: dict[str, str]) -> tuple[int, str, str]:
+    """Run with one of the two output streams on a pseudo-terminal: exit status, standard output, standard error."""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 100))
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: follower}
+    process = subprocess.Popen(
+        command, stdout=streams["stdout"], stderr=streams["stderr"], env={**os.environ, **environment}
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
+        while block := os.read(leader, 65536):
+            shown += block
+    os.close(leader)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, (out or shown).decode(), (err if err is not None else shown).decode()

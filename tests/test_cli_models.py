@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cli_run import run_on_terminal
 from hub_server import HubServer, hub_environment, use_hub, write_cached
 from s2t2_cli.checkpoint import load_weights, read_tensors, resolve_checkpoint
 from s2t2_cli.cli.app import run
@@ -201,24 +199,6 @@ def test_info_fetches_the_small_files_alone(
     resolve_checkpoint(MODEL)
     assert models("info", MODEL, "--json", "--offline") == 0
     assert json.loads(capfd.readouterr().out)["parameters"] > 0
-
-
-def run_on_terminal(command: list[str], stream: str, environment: dict[str, str]) -> tuple[int, str, str]:
-    """Run with one of the two output streams on a pseudo-terminal: exit status, standard output, standard error."""
-    leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 100))
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: follower}
-    process = subprocess.Popen(
-        command, stdout=streams["stdout"], stderr=streams["stderr"], env={**os.environ, **environment}
-    )
-    os.close(follower)
-    shown = b""
-    with contextlib.suppress(OSError):  # how Linux says that the other side is closed
-        while block := os.read(leader, 65536):
-            shown += block
-    os.close(leader)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, (out or shown).decode(), (err if err is not None else shown).decode()
 
 
 def test_info_on_a_terminal(checkpoint: Path) -> None:

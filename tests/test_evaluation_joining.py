@@ -238,6 +238,11 @@ class TestFiles:
         assert texts(result) == [("A", "a1"), ("B", "b1"), ("C", "c1")]
         assert result.problems == ()
 
+    def test_a_rank_of_the_users_own_is_no_hypothesis(self, tmp_path: Path) -> None:
+        rows = [{"audio_filepath": f"{name}.wav", "text": name, "rank": 7} for name in "ab"]
+        path = write_rows(tmp_path / "refs.jsonl", rows)
+        assert texts(joined(path, path)) == [("a", "a"), ("b", "b")]
+
     def test_text_of_several_inputs_names_them(self, tmp_path: Path, references: Path) -> None:
         hypotheses = write_lines(tmp_path / "hyp.txt", ["c.wav\tc", "a.wav\t", "b.wav\tb\tb"])
         assert texts(joined(references, hypotheses)) == [("A", ""), ("B", "b\tb"), ("C", "c")]

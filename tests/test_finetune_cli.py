@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 import torch
 
-from cli_run import COMMAND, Here, Outcome, spawn
+from cli_run import COMMAND, Here, Outcome, run_on_terminal, spawn
 from s2t2_cli import Translator
 from s2t2_cli.audio import load_audio
+from s2t2_cli.cli.finetune import app
 from s2t2_cli.training.curves import CURVES_NAME
 from s2t2_cli.training.log import read_log
+from training_fixtures import check_refusals_name_options
 
 SENTENCES = ["Guten Morgen!", "Wo ist der Bahnhof?", "heute zehn Uhr", "Ein Mann sagte: gut.", "links, rechts"]
 
@@ -364,6 +366,45 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
     outcome = here(*arguments(tmp_path / "precious"))
     check_usage(outcome, "precious is not empty and holds no training to go on with: name another folder")
     check_usage(here(*arguments(tmp_path / "precious" / "config.json")), "config.json is a file: name a folder")
+
+
+def test_on_a_terminal_the_work_is_followed(tmp_path: Path, data: Path, arguments: Callable[..., list[str]]) -> None:
+    options = {"max_updates": 2, "valid": data / "valid.jsonl", "progress": True}
+    command = [*COMMAND, *arguments(tmp_path, **options)]
+    status, _, err = run_on_terminal(command, "stderr", {"TERM": "xterm", "OMP_NUM_THREADS": "1"})
+    assert status == 0, err
+    assert "s2t2: training finished after update 2" in err
+    assert "━" in err  # the bar
+    assert "validating" in err
+
+
+def test_every_setting_that_a_refusal_names_is_an_option(
+    tmp_path: Path, data: Path, here: Here, arguments: Callable[..., list[str]]
+) -> None:
+    masks = {"mask_channel_prob": 0.1, "mask_channel_length": 8}
+    assert here(*arguments(tmp_path, max_updates=1, valid=data / "valid.jsonl", ctc_weight=0.1, **masks)).status == 0
+    check_refusals_name_options(tmp_path / "training", app, for_python_alone={"betas", "eps", "apply_spec_augment"})
+
+
+def test_another_decoder_or_tokenizer_is_not_gone_on_with(
+    tmp_path: Path, data: Path, tiny_checkpoint: Path, here: Here, arguments: Callable[..., list[str]]
+) -> None:
+    decoder, subwords, out = tmp_path / "decoder.json", tmp_path / "subwords", tmp_path / "out"
+    shutil.copytree(tiny_checkpoint, subwords, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    options = {"decoder": decoder, "tokenizer": subwords, "new_decoder": True, "max_updates": 1}
+    decoder.write_text(json.dumps({"decoder_layers": 1, "d_model": 16, "decoder_ffn_dim": 32}))
+    assert here(*arguments(out, **options)).status == 0
+
+    decoder.write_text(json.dumps({"decoder_layers": 1, "d_model": 16, "decoder_ffn_dim": 48}))
+    outcome = here(*arguments(out, **options))
+    assert outcome.status == 2
+    assert "was started with another model, --model or --decoder: " in outcome.messages[-1]
+
+    merges = subwords / "merges.txt"
+    merges.write_text("".join(merges.read_text().splitlines(keepends=True)[:-1]))
+    outcome = here(*arguments(out, **options))
+    assert outcome.status == 2
+    assert "was started with --tokenizer " in outcome.messages[-1]
 
 
 def test_quiet_is_quiet(tmp_path: Path, here: Here, arguments: Callable[..., list[str]]) -> None:

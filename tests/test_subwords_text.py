@@ -12,6 +12,7 @@ import pytest
 
 from s2t2_cli.corpus import read_sentences
 from s2t2_cli.errors import UsageError
+from s2t2_cli.manifests import Manifest
 from s2t2_cli.text import Detokenizer, MosesTokenizer, clean_up_tokenization
 
 
@@ -76,13 +77,30 @@ def test_manifests_and_results_are_read_by_their_text(tmp_path: Path) -> None:
         assert list(read_sentences([write(tmp_path, name, lines(*rows))])) == ["Eins. Zwei.", "Drei."]
 
 
+COVOST = 'path\tsentence\ttranslation\na.mp3\tHi\t\\"Hallo\\", sagte er\nb.mp3\tBye\t\n'
+OURS = "audio_filepath\tstatus\trank\ttext\na.wav\tok\t1\tEins\\nZwei \\\\o/\na.wav\tok\t2\tDrei\nb.wav\terror\t\t\n"
+
+
 def test_a_column_of_tsv_is_named(tmp_path: Path) -> None:
-    name = write(
-        tmp_path, "covost_v2.en_de.train.tsv", 'path\tsentence\ttranslation\na.mp3\tHi\t"Hallo"\nb.mp3\tBye\t\n'
-    )
-    assert list(read_sentences([name], field="translation")) == ['"Hallo"']
-    with pytest.raises(UsageError, match=r"no column 'text', only path, sentence, translation; name one with --field"):
+    name = write(tmp_path, "table.tsv", "en\tde\nHi\tHallo\nBye\t\n")
+    assert list(read_sentences([name], field="de")) == ["Hallo"]
+    with pytest.raises(UsageError, match=r"no column 'text', only en, de; name one with --field"):
         list(read_sentences([name]))
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "sentence"),
+    [
+        (COVOST, "text", '"Hallo", sagte er'),
+        (COVOST, "translation", '"Hallo", sagte er'),
+        (OURS, "text", "Eins Zwei \\o/"),
+    ],
+)
+def test_the_text_of_a_tsv_is_that_of_a_manifest(tmp_path: Path, table: str, field: str, sentence: str) -> None:
+    name = write(tmp_path, "train.tsv", table)
+    assert list(read_sentences([name], field=field)) == [sentence]
+    first = next(Manifest(name).rows())
+    assert " ".join(first.fields["text"].split()) == sentence
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +120,7 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.jsonl", '{"text": "gut"}\n{"sentence": "x"}\n', r"line 2 of .* has no 'text'; name the field with --field"),
         ("a.jsonl", '{"text": 5}\n', r"line 1 of .* has no 'text'"),
         ("a.tsv", "audio_filepath\ttext\na.wav\n", r"line 2 of .* has 1 columns where the header has 2"),
+        ("a.tsv", f"path\ttranslation\na.mp3\t{'x' * 200_000}\n", r"line 2 of .* cannot be read \(field larger"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_line(

@@ -12,7 +12,9 @@ import pytest
 
 from cli_run import COMMAND, Here
 from s2t2_cli import Speech2Text2ForCausalLM
+from s2t2_cli.cli.train_lm import app
 from s2t2_cli.training.log import read_log
+from training_fixtures import check_refusals_name_options
 
 WORDS = ["Morgen", "Tag", "Abend", "Bahnhof", "Uhr", "Zug", "Wetter", "Straße"]
 SENTENCES = [f"Wo ist {one}, bitte? Zwei {other}!" for one in WORDS for other in WORDS]
@@ -101,11 +103,16 @@ def test_other_settings_do_not_go_on(s2t2: Here, text: Path, tiny_checkpoint: Pa
     text.write_text("\n".join(SENTENCES[:20]), encoding="utf-8")
     other_text = s2t2(*first)
     assert other_text.status == 2
-    assert "the training in lm/training was started with --text 58 sentences" in other_text.err
+    assert "the training in lm/training was started with TEXT 58 sentences" in other_text.err
     assert s2t2(*first, "--restart").status == 0
     again = s2t2(*first)
     assert again.status == 0
     assert "training finished after update 12" in again.err
+
+
+def test_every_setting_that_a_refusal_names_is_an_option(s2t2: Here, text: Path, tiny_checkpoint: Path) -> None:
+    assert s2t2(*command(text, tiny_checkpoint, "lm"), "--max-updates", "1").status == 0
+    check_refusals_name_options(Path("lm/training"), app, for_python_alone={"betas", "eps"})
 
 
 def test_sizes_come_from_a_file_too(s2t2: Here, text: Path, tiny_checkpoint: Path) -> None:

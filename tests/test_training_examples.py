@@ -11,8 +11,10 @@ import pytest
 
 from s2t2_cli.errors import InputError, UsageError
 from s2t2_cli.feature_extraction import Wav2Vec2FeatureExtractor
+from s2t2_cli.formats import Format, JsonlFormat, TsvFormat
 from s2t2_cli.inputs import Source
 from s2t2_cli.manifests import Manifest
+from s2t2_cli.records import Alternative, TranslationResult
 from s2t2_cli.tokenization import Speech2Text2Tokenizer
 from s2t2_cli.training.batches import BatchPart
 from s2t2_cli.training.collation import LabelMaker, SpeechBatches, unit_ids
@@ -117,6 +119,41 @@ def test_pseudo_labels_are_what_translate_wrote(folder: Path) -> None:
         "with less than 2 or more than 30 characters a second": 1,
     }
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("layout", [JsonlFormat(), TsvFormat(n_best=True)], ids=["jsonl", "tsv"])
+def test_pseudo_labels_mean_the_same_in_every_format(folder: Path, layout: Format) -> None:
+    def result(text: str, score: float | None, *warnings: str) -> TranslationResult:
+        hypotheses = (Alternative(text, text, score or 0.0), Alternative("Was?", "Was?", -0.9))
+        return TranslationResult(
+            "clip.wav", lang="de", duration=2.8, text=text, raw_text=text, score=score, warnings=warnings,
+            alternatives=hypotheses if score else (),
+        )  # fmt: skip
+
+    results = [
+        result("Guten Morgen!", -0.3),
+        result("ja ja ja ja", -0.2, "ends_early", "length_limit"),
+        result("Unsinn", -2.5),
+        result("viel zu viel Text für so wenig Ton " * 9, -0.3),
+        result("", None, "no_speech"),
+        TranslationResult("clip.wav", status="error", error=InputError("broken")),
+    ]
+    (folder / f"pseudo{layout.ending}").write_text(layout.header + "".join(map(layout.render, results)))
+    examples, _ = read(Manifest(str(folder / f"pseudo{layout.ending}")), RowRules(min_score=-1.0, length_ratio=(2, 30)))
+    assert [row.text for row in examples.rows] == ["Guten Morgen!"]
+    del examples.left_out["of further hypotheses"]
+    assert examples.left_out == {
+        "whose translation was cut off": 1,
+        "with a score below -1": 1,
+        "with less than 2 or more than 30 characters a second": 1,
+        "without text": 1,
+        "whose translation failed": 1,
+    }
+
+
+def test_a_rank_of_the_users_own_is_left_alone(folder: Path) -> None:
+    examples, _ = read(manifest(folder, {**GOOD, "rank": 7}))
+    assert len(examples.rows) == 1
 
 
 def test_filters_leave_rows_without_a_score_alone(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,17 @@ def test_the_live_line(display: TrainingDisplay) -> None:
     assert display.part_done() == 0.0048
     display.validating(1200)
     assert display.live().endswith("left · validating")
+
+
+def test_of_several_processes_only_the_first_has_a_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, follower = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(leader, "rb"), os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        for rank, shown in (("0", True), ("1", False)):
+            monkeypatch.setenv("RANK", rank)
+            made = TrainingDisplay("s of audio", wants_progress=True, quiet=False)
+            assert made._display.is_live is shown
 
 
 def test_without_a_terminal_a_line_now_and_then(display: TrainingDisplay, capfd: pytest.CaptureFixture[str]) -> None:

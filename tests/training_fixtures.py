@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
+from typer import Typer
+from typer.main import get_command
 
+from s2t2_cli.errors import UsageError
 from s2t2_cli.training.batches import BatchPart, plan_epoch
 from s2t2_cli.training.listener import Listener, Progress
+from s2t2_cli.training.state import check_same_settings, load_state
 from s2t2_cli.training.tasks import Losses, Task
 
 Points = tuple[torch.Tensor, torch.Tensor]
@@ -62,6 +68,24 @@ class Rows:
     def load(self, part: BatchPart) -> Points | None:
         points = np.random.default_rng(0).standard_normal((self.count, 4)).astype(np.float32)[list(part.rows)]
         return torch.from_numpy(points[:, :3]), torch.from_numpy(points[:, 3:])
+
+
+def check_refusals_name_options(folder: Path, app: Typer, *, for_python_alone: set[str]) -> None:
+    """Whatever differs from the state in `folder`, what is said of it names an option or argument of the command."""
+    state = load_state(folder)
+    assert state is not None
+    assert for_python_alone < state.settings.keys()
+    known = {"TEXT"}
+    for parameter in get_command(app).params:
+        known.update([*parameter.opts, *parameter.secondary_opts])
+    for name in state.settings.keys() - for_python_alone:
+        for value in (None, "another", True, False):
+            with pytest.raises(UsageError) as refused:
+                check_same_settings({name: value}, {name: object()}, folder)
+            difference = str(refused.value).removeprefix(f"the training in {folder} was started with ")
+            named = re.findall(r"--[a-z-]+|TEXT", difference.partition(": give it as it was")[0])
+            assert named, name
+            assert known.issuperset(named), name
 
 
 class Diary(Listener):

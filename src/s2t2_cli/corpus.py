@@ -11,8 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from s2t2_cli.commonvoice import is_common_voice, our_columns, split_line
 from s2t2_cli.errors import UsageError
+from s2t2_cli.escaping import unescape_cell
 from s2t2_cli.inputs import STDIN, open_text
+from s2t2_cli.manifests import PATH_FIELD
+from s2t2_cli.records import is_alternative
 
 TEXT_FIELD = "text"
 
@@ -24,8 +28,9 @@ def read_sentences(names: Iterable[str], *, field: str = TEXT_FIELD) -> Iterator
     """The sentences of several files, in order, each on one line and without space around it; empty ones are left out.
 
     A file is plain text, one sentence a line, unless its name says JSON lines (`.jsonl`) or TSV with a header row
-    (`.tsv`), or it starts with `{"`: then the sentence is in `field`. `-` is standard input. Records of failed
-    inputs, as `s2t2 translate` writes them, have no text and are passed over.
+    (`.tsv`; ours, CoVoST 2's or Common Voice's, escaped as each of them is), or it starts with `{"`: then the sentence
+    is in `field`. `-` is standard input. Of what `s2t2 translate` wrote, failed inputs and further hypotheses are
+    passed over.
 
     Raises UsageError: a file that cannot be read, is not UTF-8, or a row without `field`.
     """
@@ -71,15 +76,23 @@ def _sentences(lines: Iterator[tuple[int, str]], name: str, shown: str, field: s
 
 
 def _from_tsv(header: str, lines: Iterator[tuple[int, str]], shown: str, field: str) -> Iterator[str]:
+    """As a manifest of the same name would be read."""
     columns = header.split("\t")
+    is_theirs = PATH_FIELD not in columns and is_common_voice(columns)
+    if is_theirs and field not in columns:
+        columns = our_columns(columns)
     if field not in columns:
         raise UsageError(f"{shown} has no column {field!r}, only {', '.join(columns)}; name one with --field")
-    place = columns.index(field)
     for number, line in lines:
-        cells = line.split("\t")
-        if len(cells) <= place:
+        try:
+            cells = split_line(line) if is_theirs else list(map(unescape_cell, line.split("\t")))
+        except ValueError as problem:
+            raise UsageError(f"line {number} of {shown} {problem}") from problem
+        if len(cells) != len(columns):
             raise UsageError(f"line {number} of {shown} has {len(cells)} columns where the header has {len(columns)}")
-        yield cells[place]
+        row = dict(zip(columns, cells, strict=True))
+        if not is_alternative(row):
+            yield row[field]
 
 
 def _from_json(first: tuple[int, str], lines: Iterator[tuple[int, str]], shown: str, field: str) -> Iterator[str]:

@@ -14,6 +14,9 @@ from s2t2_cli.escaping import escape_cell, one_line
 from s2t2_cli.records import Alternative, Segment, TranslationResult, dump_json_line
 from s2t2_cli.subtitles import SubtitleName, SubtitleStream, lay_out, write_subtitles
 
+# Between warnings in one cell.
+WARNING_SEPARATOR = "; "
+
 FormatName = Literal["text", "jsonl", "tsv", "srt", "vtt", "parquet"]
 
 
@@ -130,7 +133,7 @@ class TsvFormat(Format):
         cells += ["" if result.error else str(rank)] if self._n_best else []
         cells += [_score(one.score), one.text, one.raw_text]
         cells += [" ".join(map(str, one.tokens))] if self._tokens else []
-        cells += ["; ".join(result.warnings), str(result.error or "")]
+        cells += [WARNING_SEPARATOR.join(result.warnings), str(result.error or "")]
         cells += [dump_json_line(result.fields)] if self._fields else []
         return "\t".join(map(escape_cell, cells)) + "\n"
 

@@ -19,7 +19,7 @@ from s2t2_cli.record_lines import Finder, RecordLine, input_key, key_name, read_
 from s2t2_cli.records import passed_on
 from s2t2_cli.resuming import Begun, difference, read_side_file, side_file, write_side_file
 from s2t2_cli.sharding import Shard, parse_shard
-from s2t2_cli.writers import write_whole
+from s2t2_cli.whole_files import write_whole
 
 _NAMED = 5  # so many inputs are named of those that are missing; the rest is counted
 _SHARD = "shard"
@@ -52,6 +52,8 @@ def merge(shards: Sequence[Path], output: Path, manifest: Manifest | None = None
     try:
         write_whole(output, _texts(shards, lines, merged))
         known = [one for one in begun if one is not None]
+        if not output.is_file():
+            return merged  # a pipe or a device, which nobody resumes
         if len(known) == len(shards):
             settings = {name: value for name, value in known[0].settings.items() if name != _SHARD}
             write_side_file(output, Begun(settings, True))

@@ -6,7 +6,6 @@ Knows: the columns, and how JSON lines become rows a few at a time. Does not kno
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from s2t2_cli.errors import OutputError, UsageError
 from s2t2_cli.formats import Format
 from s2t2_cli.records import RECORD_KEYS, dump_json_line
 from s2t2_cli.resuming import ResumableWriter
+from s2t2_cli.whole_files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +38,8 @@ class ParquetWriter(ResumableWriter):
             import pyarrow.parquet  # noqa: F401
         except ImportError as problem:
             raise UsageError("--format parquet needs PyArrow: pip install 's2t2-cli[ray]'") from problem
+        if path.exists() and not path.is_file():
+            raise UsageError(f"--format parquet writes a table, and {path} is no file; name another --output")
         super().__init__(lines_beside(path), layout, resume=resume, retry_errors=retry_errors)
         self._table = path
 
@@ -57,17 +59,17 @@ def write_parquet(lines: Path, output: Path) -> None:
     import pyarrow.parquet as pq
 
     schema = _schema()
-    passing = output.with_name(f".s2t2-{secrets.token_hex(8)}.tmp")
     try:
-        with lines.open(encoding="utf-8") as file, pq.ParquetWriter(passing, schema) as writer:
+        with (
+            replacing(output) as passing,
+            lines.open(encoding="utf-8") as file,
+            pq.ParquetWriter(passing, schema) as writer,
+        ):
             rows = map(_row, file)
             while some := list(islice(rows, _ROWS_AT_ONCE)):
                 writer.write_table(pa.Table.from_pylist(some, schema))
-        passing.replace(output)
     except OSError as problem:
         raise OutputError(f"cannot write {output} ({problem.strerror or problem})") from problem
-    finally:
-        passing.unlink(missing_ok=True)
 
 
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from s2t2_cli.errors import OutputError
+from s2t2_cli.whole_files import write_whole
 
 
 def pretrained_folder(
@@ -35,14 +36,17 @@ def pretrained_folder(
 
 
 def write_texts(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> list[str]:
-    """Write each text under its name into `folder`, which is made, and return the paths. Raises OutputError."""
+    """Write each text, whole or not at all, under its name into `folder`, which is made. Returns the paths.
+
+    Raises OutputError.
+    """
     paths = []
     for name, text in texts.items():
         path = Path(folder) / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Bytes, so that line ends are the same on every system.
-            path.write_bytes(text.encode())
+            write_whole(path, [text.encode()])
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
         paths.append(str(path))

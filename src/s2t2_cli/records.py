@@ -109,6 +109,14 @@ def passed_on(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_alternative(fields: Mapping[str, Any]) -> bool:
+    """Whether a row is one of the further hypotheses that `translate --format tsv --n-best` gives rows of their own.
+
+    In JSON lines they stand within the record.
+    """
+    return "status" in fields and fields.get("rank") not in (None, "", "1", 1)
+
+
 def dump_json_line(value: Mapping[str, Any]) -> str:
     """`value` as one line of UTF-8-safe JSON.
 

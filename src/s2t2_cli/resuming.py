@@ -23,7 +23,8 @@ from s2t2_cli.formats import Format
 from s2t2_cli.inputs import Source
 from s2t2_cli.record_lines import LONGEST_LINE, Finder, input_key, is_record, read_lines, start_of_last_line
 from s2t2_cli.records import passed_on
-from s2t2_cli.writers import FileWriter, write_whole
+from s2t2_cli.whole_files import write_whole
+from s2t2_cli.writers import FileWriter
 
 # Settings that no option of that name sets.
 WEIGHTS, LM_WEIGHTS = "weights", "lm_weights"

@@ -1,15 +1,13 @@
 """Where results go: standard output, a file, or a file for each input.
 
-Knows: when bytes leave the process, how a file appears whole, how no two results share a file.
+Knows: when bytes leave the process, how no two results share a file.
 Does not know: how a result is laid out (formats), or what is said to the user.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import secrets
 import select
 import stat
 import sys
@@ -23,6 +21,7 @@ from s2t2_cli.errors import OutputError, UsageError
 from s2t2_cli.escaping import encode
 from s2t2_cli.formats import Format
 from s2t2_cli.records import TranslationResult
+from s2t2_cli.whole_files import write_whole
 
 # What is left of a path for what comes below the folder of the results.
 _LONGEST_PLACE = 2_000
@@ -207,19 +206,6 @@ class Places:
     @staticmethod
     def _key(place: str) -> str:
         return place.casefold() if _CASE_IS_IGNORED else place
-
-
-def write_whole(path: Path, blocks: Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all. Raises OSError."""
-    passing = path.with_name(f".s2t2-{secrets.token_hex(8)}.tmp")
-    try:
-        with passing.open("xb") as file:
-            file.writelines(blocks)
-        passing.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            passing.unlink()
-        raise
 
 
 def refuse_to_overwrite(option: str, output: Path, inputs: Iterable[str]) -> None:

@@ -14,7 +14,6 @@ import contextlib
 import logging
 import os
 import re
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from s2t2_cli.checkpoint.layout import (
 )
 from s2t2_cli.configuration import CONFIG_NAME
 from s2t2_cli.errors import CheckpointError, HubUnreachableError, ModelError, ModelNotFoundError
+from s2t2_cli.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -195,8 +195,6 @@ def _note_revision(snapshot: Path, revision: str) -> None:
             return
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_name(f"{note.name}.{secrets.token_hex(8)}.tmp")
-        temporary.write_text(snapshot.name)
-        temporary.replace(note)
+        write_whole(note, [snapshot.name.encode()])
     except OSError as error:  # a cache that others fill and we may only read: the files themselves are there
         logger.info("cannot note the revision %s in %s: %s", revision, note.parent, error.strerror)

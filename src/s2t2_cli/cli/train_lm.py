@@ -40,8 +40,6 @@ Exit status: 0 trained, 1 training failed, 2 wrong usage, no model or no data,
 130 interrupted (everything is saved).
 """
 
-_FIELDS = ("decoder_layers", "d_model", "decoder_attention_heads", "decoder_ffn_dim", "dropout")
-
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -181,7 +179,7 @@ def train_lm(
 
     from s2t2_cli.configuration import read_json_object
     from s2t2_cli.training.devices import training_device, training_dtype
-    from s2t2_cli.training.language_model_run import LanguageModelSettings
+    from s2t2_cli.training.language_model_run import SIZES, LanguageModelSettings
     from s2t2_cli.training.settings import TrainingSettings
 
     place = training_device(device, threads)
@@ -199,7 +197,7 @@ def train_lm(
         log_every=log_every,
         patience=patience,
     )
-    sizes = zip(_FIELDS, (decoder_layers, d_model, decoder_attention_heads, decoder_ffn_dim, dropout), strict=True)
+    sizes = zip(SIZES, (decoder_layers, d_model, decoder_attention_heads, decoder_ffn_dim, dropout), strict=True)
     settings = LanguageModelSettings(
         text=text,
         output=output,

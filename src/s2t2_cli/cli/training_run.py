@@ -37,11 +37,13 @@ class TrainingDisplay(Listener):
         """`unit` is the task's. `after_validation` is called when a validation has been reported."""
         self._unit, self._quiet = unit, quiet
         self.after_validation: Callable[[], None] = lambda: None
-        self._display: Display = Display() if quiet else make_display(self, wants_progress=wants_progress)
         self._progress: Progress | None = None
         self._validating = False
         self._preparing = "starting"
         self._last_line = -float("inf")
+        # Last, since a live line asks at once how far the work is. Of several processes one has the line.
+        speaks = not quiet and is_first_process()
+        self._display = make_display(self, wants_progress=wants_progress) if speaks else Display()
 
     def __enter__(self) -> Self:
         self._display.__enter__()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from s2t2_cli.errors import ConfigurationError, ModelNotFoundError, OutputError
+from s2t2_cli.whole_files import write_whole
 
 MAX_TEXT_BYTES = 2**26
 """What a text file of a checkpoint may hold: a vocabulary of 250,000 tokens takes six."""
@@ -133,6 +134,6 @@ def write_json_object(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, [text.encode()])
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error

@@ -25,7 +25,7 @@ from s2t2_cli.evaluation.scores import Score
 from s2t2_cli.inputs import is_url
 from s2t2_cli.manifests import PATH_FIELD
 from s2t2_cli.text import language_code
-from s2t2_cli.writers import write_whole
+from s2t2_cli.whole_files import write_whole
 
 _BINS = 10
 _WARNINGS = {
@@ -70,7 +70,7 @@ def check_place(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {path}, there is no folder {folder}; make it first: mkdir -p {folder}")
-    if path.is_dir() or not os.access(folder, os.W_OK):
+    if path.is_dir() or not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
         raise UsageError(f"cannot write the report {path}; name a file in a folder that can be written to")
 
 

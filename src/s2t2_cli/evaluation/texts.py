@@ -19,7 +19,7 @@ from s2t2_cli.commonvoice import is_common_voice
 from s2t2_cli.errors import ManifestError, UsageError
 from s2t2_cli.inputs import STDIN, Source
 from s2t2_cli.manifests import PATH_FIELD, Manifest, Row
-from s2t2_cli.records import RECORD_KEYS
+from s2t2_cli.records import RECORD_KEYS, is_alternative
 
 _ROW_ENDINGS = (".jsonl", ".ndjson", ".json", ".tsv")
 
@@ -120,8 +120,7 @@ def _from_manifest(rows: Iterable[Row], shown: str) -> list[TextRow]:
     found = []
     for row in rows:
         fields = _unpacked(row.fields)
-        # With --n-best TSV has a row for each hypothesis; the first is the translation.
-        if fields.get("rank", "") not in ("", "1", 1):
+        if is_alternative(fields):
             continue
         name = None if row.error is not None else str(fields[PATH_FIELD])
         error = None if row.error is None else str(row.error)

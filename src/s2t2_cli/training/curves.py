@@ -11,6 +11,7 @@ from typing import Any
 
 from s2t2_cli.errors import OutputError, UsageError
 from s2t2_cli.training.log import read_log
+from s2t2_cli.whole_files import replacing
 
 CURVES_NAME = "curves.png"
 
@@ -43,10 +44,9 @@ def draw_curves(folder: Path, *, score: str = "bleu") -> Path:
         if axes.lines:
             axes.legend()
     path = folder / CURVES_NAME
-    temporary = folder / f".{CURVES_NAME}.tmp"
     try:
-        figure.savefig(temporary, format="png", dpi=120)
-        temporary.replace(path)
+        with replacing(path) as passing:
+            figure.savefig(passing, format="png", dpi=120)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from error
     return path

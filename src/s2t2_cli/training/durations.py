@@ -16,6 +16,7 @@ from typing import Any
 from s2t2_cli.audio import audio_seconds
 from s2t2_cli.errors import InputError, OutputError
 from s2t2_cli.inputs import Source
+from s2t2_cli.whole_files import write_whole
 
 DURATIONS_NAME = "durations.json"
 
@@ -47,9 +48,7 @@ class Durations:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_name(f".{self._path.name}.tmp")
-            temporary.write_text(json.dumps(self._known), encoding="utf-8")
-            temporary.replace(self._path)
+            write_whole(self._path, [json.dumps(self._known).encode()])
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 

@@ -5,6 +5,7 @@ Knows: manifests, what `s2t2 translate` writes about its own work, limits. Does 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from s2t2_cli.errors import InputError, InputNotFoundError
+from s2t2_cli.formats import WARNING_SEPARATOR
 from s2t2_cli.inputs import Source, file_source, is_url
+from s2t2_cli.records import is_alternative
 from s2t2_cli.training.durations import Durations
 
 
@@ -134,6 +137,8 @@ def _candidate(source: Source, rules: RowRules) -> tuple[Source, str]:
     fields = source.fields
     if fields.get("status") == "error":
         raise _LeftOutError("whose translation failed")
+    if is_alternative(fields):
+        raise _LeftOutError("of further hypotheses")
     split = fields.get("split")
     if rules.splits is not None and isinstance(split, str) and split not in rules.splits:
         raise _LeftOutError(f"of the split {split}")
@@ -146,15 +151,27 @@ def _candidate(source: Source, rules: RowRules) -> tuple[Source, str]:
         raise _LeftOutError("without text", f"{source.name} has no text to learn from")
     if "length_limit" in _warnings(fields):
         raise _LeftOutError("whose translation was cut off")
-    score = fields.get("score")
-    if rules.min_score is not None and isinstance(score, int | float) and score < rules.min_score:
+    score = _score(fields)
+    if rules.min_score is not None and score is not None and score < rules.min_score:
         raise _LeftOutError(f"with a score below {rules.min_score:g}")
     return source, text
 
 
 def _warnings(fields: Mapping[str, Any]) -> list[Any]:
+    """The warnings a row carries; TSV has them in one cell."""
     warnings = fields.get("warnings")
+    if isinstance(warnings, str):
+        return warnings.split(WARNING_SEPARATOR)
     return warnings if isinstance(warnings, list) else []
+
+
+def _score(fields: Mapping[str, Any]) -> float | None:
+    """The score a row carries; TSV has it as text."""
+    try:
+        score = float(fields.get("score", "nan"))
+    except (TypeError, ValueError):
+        return None
+    return score if math.isfinite(score) else None
 
 
 def _found(source: Source) -> Source:
@@ -170,7 +187,7 @@ def _check_lengths(source: Source, text: str, seconds: float, rules: RowRules) -
         raise _LeftOutError(f"longer than {rules.max_seconds:g} s")
     if seconds < rules.min_seconds:
         raise _LeftOutError("too short", f"{source.name} lasts {seconds:.3f} s, too short to learn from")
-    if rules.length_ratio is not None and source.fields.get("score") is not None:
+    if rules.length_ratio is not None and _score(source.fields) is not None:
         low, high = rules.length_ratio
         if not low <= len(text) / seconds <= high:
             raise _LeftOutError(f"with less than {low:g} or more than {high:g} characters a second")

@@ -28,6 +28,7 @@ from s2t2_cli.training.collation import LabelMaker, SpeechBatches, unit_ids
 from s2t2_cli.training.durations import Durations
 from s2t2_cli.training.examples import Example, RowRules
 from s2t2_cli.training.folders import prepare_folder
+from s2t2_cli.training.identity import content_of, subwords_of
 from s2t2_cli.training.listener import Listener
 from s2t2_cli.training.loop import Outcome, train
 from s2t2_cli.training.rehearsal import rehearse
@@ -108,12 +109,13 @@ def finetune(
     with join_world(device) as (world, place):
         folder = prepare_folder(settings.output, restart=settings.restart, world=world)
         voice = _Voice(say, show) if world.is_first else _Voice()
+        world.refuse_standard_input([*settings.train, settings.valid])
         data, valid = _read(settings, folder, world, voice)
         units = unit_ids(data.examples) if settings.task.ctc_weight > 0 else None
         if units == {}:
             raise UsageError(f"no row has {settings.rules.units_field!r} for the CTC loss: name the field: --ctc-field")
         start = find_start(name, revision=settings.revision, cache_dir=settings.cache_dir, offline=settings.offline)
-        tokenizer, where = find_tokenizer(start, settings.tokenizer)
+        tokenizer = find_tokenizer(start, settings.tokenizer)
         voice.show(f"loading {start.name}")
         decoder = None if settings.decoder is None else read_json_object(settings.decoder)
         model, about = build_model(
@@ -139,7 +141,7 @@ def finetune(
         return train(
             task, batches, training if valid is not None else replace(training, validate_every=0), folder,
             world=world, listener=listener, stopper=stopper,
-            also_fixed=_fixed(settings, parts.batch_seconds, lang, data, valid, where),
+            also_fixed=_fixed(parts, data, valid),
         )  # fmt: skip
 
 
@@ -239,26 +241,22 @@ def _warn_of_unknown(labels: LabelMaker, data: SpeechData, say: Callable[[str], 
         say(f"warning: {share:.0%} of the sub-words of the texts are unknown to the tokenizer; is it of this language?")
 
 
-def _fixed(
-    settings: FinetuneSettings,
-    batch_seconds: float,
-    lang: str | None,
-    data: SpeechData,
-    valid: list[Example] | None,
-    tokenizer: Path,
-) -> dict[str, Any]:
+def _fixed(parts: _Parts, data: SpeechData, valid: list[Example] | None) -> dict[str, Any]:
     """What a resumed run must share beside the loop's settings, by option."""
+    settings, config = parts.settings, parts.model.config
+    encoder = {name: value for name, value in config.encoder.to_dict().items() if name not in settings.encoder}
     return {
         "model": settings.model,
-        "tokenizer": str(tokenizer),
-        "lang": lang,
+        "tokenizer": subwords_of(parts.tokenizer),
+        "lang": parts.lang,
         "tokenize": settings.moses,
         "new_decoder": settings.new_decoder,
         "train": data.digest(),
         "valid": None if valid is None else SpeechData(valid, [1.0] * len(valid)).digest(),
         "valid_beams": settings.valid_beams,
-        "batch_seconds": batch_seconds,
+        "batch_seconds": parts.batch_seconds,
         "update_seconds": settings.update_seconds,
         **{name: value for name, value in asdict(settings.task).items() if name != "ctc_units"},
         **{name: value for name, value in settings.encoder.items() if value is not None},
+        "configuration": content_of([encoder, config.decoder.to_dict()]),
     }

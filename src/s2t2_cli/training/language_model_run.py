@@ -26,6 +26,7 @@ from s2t2_cli.pretrained import pretrained_folder
 from s2t2_cli.text import MosesTokenizer
 from s2t2_cli.tokenization import Speech2Text2Tokenizer
 from s2t2_cli.training.folders import prepare_folder
+from s2t2_cli.training.identity import content_of, subwords_of
 from s2t2_cli.training.language_model import LanguageModelTask
 from s2t2_cli.training.listener import Listener
 from s2t2_cli.training.loop import Outcome, train
@@ -45,6 +46,9 @@ USUAL_SIZE: Mapping[str, Any] = {
     "dropout": 0.1,
     "attention_dropout": 0.1,
 }
+
+# The fields that options set.
+SIZES = ("decoder_layers", "d_model", "decoder_attention_heads", "decoder_ffn_dim", "dropout")
 
 # A share of unknown sub-words that something must be wrong with.
 _TOO_MANY_UNKNOWN = 0.05
@@ -119,6 +123,7 @@ def train_language_model(
     process of several. Raises UsageError, ModelError, TrainingError, OutputError.
     """
     with join_world(device) as (world, place):
+        world.refuse_standard_input([*settings.text, *settings.valid])
         sub_words = pretrained_folder(
             settings.tokenizer,
             revision=settings.revision,
@@ -161,12 +166,15 @@ def train_language_model(
             accumulate=max(1, round(settings.update_tokens / batch_tokens)),
             seed=training.seed,
         )
+        values = config.to_dict()
         fixed = {
+            "tokenizer": subwords_of(tokenizer),
             "batch_tokens": batch_tokens,
             "update_tokens": settings.update_tokens,
             "text": corpus.training.fingerprint,
             "valid": corpus.validation.fingerprint,
-            **config.to_dict(),
+            **{name: values.pop(name) for name in SIZES},
+            "config": content_of(values),
         }
         return train(task, batches, training, folder, world=world, listener=listener, stopper=stopper, also_fixed=fixed)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from s2t2_cli.errors import OutputError
+from s2t2_cli.whole_files import write_whole
 
 LOG_NAME = "log.jsonl"
 
@@ -38,9 +39,7 @@ class TrainingLog:
         self._path = folder / LOG_NAME
         kept = [line for line in read_log(folder) if line["update"] <= until]
         try:
-            temporary = self._path.with_name(f".{LOG_NAME}.tmp")
-            temporary.write_text("".join(map(_line, kept)), encoding="utf-8")
-            temporary.replace(self._path)
+            write_whole(self._path, [_line(one).encode() for one in kept])
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 

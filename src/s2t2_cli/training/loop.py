@@ -23,7 +23,7 @@ import torch
 from s2t2_cli.errors import OutputError, TrainingError, UsageError
 from s2t2_cli.training.listener import Listener, Progress
 from s2t2_cli.training.log import TrainingLog
-from s2t2_cli.training.settings import FREE_TO_CHANGE, TrainingSettings
+from s2t2_cli.training.settings import FREE_TO_CHANGE, TrainingSettings, told_apart
 from s2t2_cli.training.state import Position, State, check_same_settings, load_state, save_state
 from s2t2_cli.training.stopping import Stopper, StopTraining
 from s2t2_cli.training.stream import Item, stream_batches
@@ -91,6 +91,7 @@ class _Run(Generic[Part, Batch]):
         """Take up the saved state, if there is one, and open the log."""
         self._fixed = _fixed_settings(self._settings) | also_fixed
         state = load_state(self._folder)
+        self._agree(None if state is None else asdict(state.position))
         if state is not None:
             check_same_settings(state.settings, self._fixed, self._folder)
             self._task.load_state_dict(state.task)
@@ -102,6 +103,19 @@ class _Run(Generic[Part, Batch]):
             except OSError as error:
                 raise OutputError(f"cannot make the folder {self._folder}: {error.strerror}") from error
             self._log = TrainingLog(self._folder, until=self._position.update)
+
+    def _agree(self, position: dict[str, Any] | None) -> None:
+        """Raise UsageError, in all processes, where they would not train the same: each has read the files itself."""
+        (settings, start), *others = self._world.gather((self._fixed, position))
+        for its_settings, its_start in others:
+            for name, value in its_settings.items():
+                if value != settings.get(name):
+                    difference = told_apart(name, value, settings.get(name))
+                    raise UsageError(f"the processes would not train the same: one has {difference}")
+            if its_start != start:
+                raise UsageError(
+                    f"the processes would not go on from the same state; {self._folder} must be a folder they share"
+                )
 
     def go(self) -> Outcome:
         """Train to the end."""
@@ -133,6 +147,9 @@ class _Run(Generic[Part, Batch]):
         while True:
             finished = position.update >= settings.updates
             if self._is_due(settings.validate_every, finished) and position.validated < position.update:
+                if self._world.size > 1:
+                    # A request waits for the end of it, and torchrun kills who has not ended after 30 s.
+                    self._save()
                 self._validate()
             if self._save_is_due():
                 self._save()
@@ -156,7 +173,8 @@ class _Run(Generic[Part, Batch]):
     def _save_is_due(self) -> bool:
         update = self._position.update
         late = time.monotonic() - self._saved_at > 60 * self._settings.save_minutes
-        return update > self._update_before and (late or update % self._settings.save_every == 0)
+        is_new = update > max(self._update_before, self._saved[0])
+        return is_new and (late or update % self._settings.save_every == 0)
 
     def _is_usable(self, gradients: Gradients) -> bool:
         """Whether there is a step to take. Raises UsageError, TrainingError where there will be none."""

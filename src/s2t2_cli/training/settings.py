@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from s2t2_cli.errors import UsageError
 
@@ -19,12 +19,39 @@ FREE_TO_CHANGE = frozenset({"log_every", "save_every", "save_minutes", "patience
 
 
 # Where the command line calls a setting otherwise.
-_OPTIONS = {"updates": "max-updates"}
+_OPTIONS = {
+    "updates": "--max-updates",
+    "mask_feature_prob": "--mask-channel-prob",
+    "mask_feature_length": "--mask-channel-length",
+    "text": "TEXT",
+    "config": "--config",
+    "configuration": "another model, --model or --decoder:",
+}
+
+# How the command line spells the two values of a switch.
+_SWITCHES = {
+    "freeze_feature_encoder": ("--freeze-convolutions", "--train-convolutions"),
+    "tokenize": ("--tokenize", "--no-tokenize"),
+    "new_decoder": ("--new-decoder", "no --new-decoder"),
+}
 
 
-def option_name(setting: str) -> str:
-    """How the command line spells a setting: `max-updates`."""
-    return _OPTIONS.get(setting, setting.replace("_", "-"))
+def told_apart(setting: str, before: Any, now: Any) -> str:
+    """How two values of a setting differ, as the command line spells them: `--lr 0.01, not 0.02`."""
+    if setting in _SWITCHES:
+        yes, no = _SWITCHES[setting]
+        return f"{yes if before else no}, not {yes if now else no}"
+    return f"{_option(setting)} {_shown(before)}, not {_shown(now)}"
+
+
+def _option(setting: str) -> str:
+    return _OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unset"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +105,7 @@ class TrainingSettings:
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
-            raise UsageError(f"{option_name(name)} {getattr(self, name)} {rule}")
+            raise UsageError(f"{_option(name)} {getattr(self, name)} {rule}")
 
     @property
     def warmup_updates(self) -> int:

@@ -86,8 +86,8 @@ def _start(name: str, folder: Path, config: dict[str, Any], checkpoint: Checkpoi
     )
 
 
-def find_tokenizer(start: Start, folder: Path | None) -> tuple[Speech2Text2Tokenizer, Path]:
-    """The tokenizer of `folder`, or the one beside the start, and where it lies.
+def find_tokenizer(start: Start, folder: Path | None) -> Speech2Text2Tokenizer:
+    """The tokenizer of `folder`, or the one beside the start.
 
     Raises UsageError where there is none, or none that can encode; TokenizerError.
     """
@@ -100,7 +100,7 @@ def find_tokenizer(start: Start, folder: Path | None) -> tuple[Speech2Text2Token
     tokenizer = Speech2Text2Tokenizer.from_pretrained(place)
     if tokenizer.bpe is None:
         raise UsageError(f"the tokenizer in {place} cannot encode text: there is no {MERGES_NAME} beside it")
-    return tokenizer, place
+    return tokenizer
 
 
 def find_extractor(start: Start, config: Wav2Vec2Config) -> Wav2Vec2FeatureExtractor:

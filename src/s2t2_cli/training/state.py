@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from s2t2_cli.errors import OutputError, TrainingError, UsageError
-from s2t2_cli.training.settings import option_name
+from s2t2_cli.training.settings import told_apart
 
 STATE_NAME = "state.pt"
 _LAYOUT = 1
@@ -96,17 +96,10 @@ def _as_dict(state: State) -> dict[str, Any]:
 
 def check_same_settings(saved: Mapping[str, Any], given: Mapping[str, Any], folder: Path) -> None:
     """Refuse to go on with settings that differ from those a run was started with. Raises UsageError, naming one."""
-    for name in sorted(saved.keys() | given.keys()):
+    for name in dict.fromkeys((*given, *saved)):
         before, now = saved.get(name), given.get(name)
         if before != now:
-            option = f"--{option_name(name)}"
             raise UsageError(
-                f"the training in {folder} was started with {option} {_shown(before)}, not {_shown(now)}:"
+                f"the training in {folder} was started with {told_apart(name, before, now)}:"
                 " give it as it was, or name another folder, or start over with --restart"
             )
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "unset"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

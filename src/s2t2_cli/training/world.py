@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from s2t2_cli.errors import UsageError
+from s2t2_cli.inputs import STDIN
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class World:
             for gradient in bucket:
                 gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
                 offset += gradient.numel()
+
+    def refuse_standard_input(self, names: Iterable[str | None]) -> None:
+        """Raise UsageError where one of several processes would read what is meant for all."""
+        if self.size > 1 and STDIN in names:
+            raise UsageError("standard input reaches only one of several processes; name a file that all can read")
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, in the order of their ranks."""
