@@ -30,9 +30,11 @@ LADDER = {
     "labelled": "labelled data only",
     "labelled-lm": "+ language model in the search",
     "selftrained": "+ self-training",
-    "selftrained-lm": "+ both: self-training, language model in the student's search",
-    "lm-taught": "+ both: self-training, language model in the labels' search",
-    "lm-taught-lm": "+ both: self-training, language model in either search",
+    "selftrained-lm": "+ both: language model in the student's search",
+    "lm-taught": "+ both: language model in the labels' search",
+    "lm-taught-lm": "+ both: language model in either search",
+    "twice-taught": "+ both: that student labels for a second, which starts from it",
+    "twice-taught-lm": "+ both: language model in the second student's search, too",
 }
 DECODER = {"d_model": 192, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 768, "dropout": 0.15}
 # The paper's weight is 0.1; a model that has heard little of the test's domain may trust the text more.
@@ -62,11 +64,16 @@ class Ladder:
                 *("--decoder", self._work / "decoder.json", "--freeze-encoder-updates", self._options.updates // 10),
                 *("--train", self._data / "train.jsonl", "--lr", "1e-3"),
             )
-            self._student("selftrained", seed, self._labels(seed))
-        weights = {"labelled-lm": self._best_weight("labelled-lm")}
-        for seed in self._options.seeds:
-            self._student("lm-taught", seed, self._labels(seed, weights["labelled-lm"]))
-        for rung in ("selftrained-lm", "lm-taught-lm"):
+            labels = self._labels(f"pseudo-{seed}", f"labelled-{seed}")
+            self._student("selftrained", "labelled", seed, labels)
+        weights: dict[str, float] = {}
+        for teacher, student in (("labelled", "lm-taught"), ("lm-taught", "twice-taught")):
+            weight = weights[f"{teacher}-lm"] = self._best_weight(f"{teacher}-lm")
+            for seed in self._options.seeds:
+                name = f"pseudo-{teacher}-lm-{seed}-{weight}"
+                labels = self._labels(name, f"{teacher}-{seed}", *self._with_language_model(weight))
+                self._student(student, teacher, seed, labels)
+        for rung in ("selftrained-lm", "twice-taught-lm"):
             weights[rung] = self._best_weight(rung)
         systems = [
             [self._hypotheses(rung, seed, weights.get(rung), "test") for seed in self._options.seeds] for rung in LADDER
@@ -91,20 +98,16 @@ class Ladder:
             *("--update-tokens", "4096", "--validate-every", "100", "--schedule", "cosine"),
         )
 
-    def _labels(self, seed: int, weight: float | None = None) -> Path:
-        """What the labelled model says in the unlabelled recordings, beam 4, unfiltered (paper section 2.2)."""
-        if weight is None:
-            name, more = f"pseudo-{seed}", ()
-        else:
-            name, more = f"pseudo-lm-{seed}-{weight}", self._with_language_model(weight)
-        return self._translate(f"labelled-{seed}", "unlabelled", name, "--num-beams", "4", *more)
+    def _labels(self, name: str, teacher: str, *more: str) -> Path:
+        """What the teacher hears in the unlabelled recordings, beam 4, unfiltered (paper section 2.2)."""
+        return self._translate(teacher, "unlabelled", name, "--num-beams", "4", *more)
 
-    def _student(self, name: str, seed: int, labels: Path) -> None:
+    def _student(self, name: str, teacher: str, seed: int, labels: Path) -> None:
         self._finetune(
             f"{name}-{seed}",
             seed,
             self._options.student_updates,
-            *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
+            *("--model", self._work / f"{teacher}-{seed}", "--freeze-encoder-updates", "0"),
             *("--train", self._data / "train.jsonl", "--train", labels, "--upsample", "equal", "--lr", "6e-4"),
         )
 
@@ -125,9 +128,10 @@ class Ladder:
             self._run(
                 output,
                 *("translate", "--manifest", self._data / f"{what}.jsonl", "--model", self._work / model),
-                *("--lang", self._options.lang, "--format", "jsonl", "--output", unfinished, *more),
+                *("--lang", self._options.lang, "--format", "jsonl", "--resume", "--output", unfinished, *more),
             )
             unfinished.replace(output)
+            unfinished.with_name(f"{unfinished.name}.resume").unlink()
         return output
 
     def _hypotheses(self, rung: str, seed: int, weight: float | None, what: str) -> Path:
