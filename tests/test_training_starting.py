@@ -206,8 +206,7 @@ def test_a_tokenizer_that_the_decoder_was_not_made_for(tmp_path: Path, tiny_chec
     vocab = json.loads((tiny_checkpoint / "vocab.json").read_text())
     vocab["Guten"], vocab["Morgen"] = vocab["Morgen"], vocab["Guten"]
     (tmp_path / "vocab.json").write_text(json.dumps(vocab))
-    tokenizer, where = find_tokenizer(start(tiny_checkpoint), tmp_path)
-    assert where == tmp_path
+    tokenizer = find_tokenizer(start(tiny_checkpoint), tmp_path)
     with pytest.raises(UsageError, match=r"made for another tokenizer .*--new-decoder"):
         build(start(tiny_checkpoint), tokenizer)
 

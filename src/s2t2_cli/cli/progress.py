@@ -163,6 +163,9 @@ class Display:
         """One line for the user."""
         say(sentence)
 
+    def refresh(self) -> None:
+        """Show at once that the work has come to something else."""
+
     @contextmanager
     def loading(self, name: str) -> Iterator[None]:
         """While the model `name` is being loaded."""
@@ -205,6 +208,9 @@ class LiveDisplay(Display):
     def say(self, sentence: str) -> None:
         line = f"s2t2: {readable(sentence)}"
         self._console.print(line, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+    def refresh(self) -> None:
+        self._live.refresh()
 
     @contextmanager
     def loading(self, name: str) -> Iterator[None]:

@@ -88,6 +88,7 @@ class TrainingDisplay(Listener):
 
     def validating(self, update: int) -> None:
         self._validating = True
+        self._display.refresh()
 
     def validated(self, update: int, scores: Mapping[str, float], is_best: bool) -> None:
         self._validating = False
