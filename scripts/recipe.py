@@ -33,8 +33,6 @@ LADDER = {
     "selftrained-lm": "+ both: language model in the student's search",
     "lm-taught": "+ both: language model in the labels' search",
     "lm-taught-lm": "+ both: language model in either search",
-    "twice-taught": "+ both: that student labels for a second, which starts from it",
-    "twice-taught-lm": "+ both: language model in the second student's search, too",
 }
 DECODER = {"d_model": 192, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 768, "dropout": 0.15}
 # The paper's weight is 0.1; a model that has heard little of the test's domain may trust the text more.
@@ -65,15 +63,14 @@ class Ladder:
                 *("--train", self._data / "train.jsonl", "--lr", "1e-3"),
             )
             labels = self._labels(f"pseudo-{seed}", f"labelled-{seed}")
-            self._student("selftrained", "labelled", seed, labels)
+            self._student("selftrained", seed, labels)
         weights: dict[str, float] = {}
-        for teacher, student in (("labelled", "lm-taught"), ("lm-taught", "twice-taught")):
-            weight = weights[f"{teacher}-lm"] = self._best_weight(f"{teacher}-lm")
-            for seed in self._options.seeds:
-                name = f"pseudo-{teacher}-lm-{seed}-{weight}"
-                labels = self._labels(name, f"{teacher}-{seed}", *self._with_language_model(weight))
-                self._student(student, teacher, seed, labels)
-        for rung in ("selftrained-lm", "twice-taught-lm"):
+        weight = weights["labelled-lm"] = self._best_weight("labelled-lm")
+        for seed in self._options.seeds:
+            name = f"pseudo-lm-{seed}-{weight}"
+            labels = self._labels(name, f"labelled-{seed}", *self._with_language_model(weight))
+            self._student("lm-taught", seed, labels)
+        for rung in ("selftrained-lm", "lm-taught-lm"):
             weights[rung] = self._best_weight(rung)
         systems = [
             [self._hypotheses(rung, seed, weights.get(rung), "test") for seed in self._options.seeds] for rung in LADDER
@@ -102,12 +99,12 @@ class Ladder:
         """What the teacher hears in the unlabelled recordings, beam 4, unfiltered (paper section 2.2)."""
         return self._translate(teacher, "unlabelled", name, "--num-beams", "4", *more)
 
-    def _student(self, name: str, teacher: str, seed: int, labels: Path) -> None:
+    def _student(self, name: str, seed: int, labels: Path) -> None:
         self._finetune(
             f"{name}-{seed}",
             seed,
             self._options.student_updates,
-            *("--model", self._work / f"{teacher}-{seed}", "--freeze-encoder-updates", "0"),
+            *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
             *("--train", self._data / "train.jsonl", "--train", labels, "--upsample", "equal", "--lr", "6e-4"),
         )
 
