@@ -21,7 +21,7 @@ PARTS = ("test", "valid", "train", "unlabelled")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=Path, nargs="+", help="the first one's other sentences become the text")
+    parser.add_argument("corpus", type=Path)
     for part in PARTS:
         parser.add_argument(
             f"--{part}",
@@ -33,8 +33,7 @@ def main() -> None:
     parser.add_argument("--lang", default="de")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    corpora = [list(map(json.loads, path.read_text(encoding="utf-8").splitlines())) for path in options.corpus]
-    rows = {row["id"]: row for corpus in corpora for row in corpus}
+    rows = {row["id"]: row for row in map(json.loads, options.corpus.read_text(encoding="utf-8").splitlines())}
     heard: set[str] = set()
     for part in PARTS:
         lines, sentences = [], set()
@@ -48,7 +47,7 @@ def main() -> None:
             lines.append(json.dumps(line, ensure_ascii=False) + "\n")
         heard |= sentences
         (options.output / f"{part}.jsonl").write_text("".join(lines), encoding="utf-8")
-    others = [row for row in corpora[0] if row["partition"] == "train" and row["source"] == "template"]
+    others = [row for row in rows.values() if row["partition"] == "train" and row["source"] == "template"]
     text = "".join(f"{row[options.lang]}\n" for row in others if row["en"] not in heard)
     (options.output / "text.txt").write_text(text, encoding="utf-8")
 

@@ -1,7 +1,6 @@
 """Write the demo checkpoints' corpus: templates filled, and parallel text given by option.
 
     python scripts/demo/text_corpus.py --output DIR [--massive TSV] [--phrasebook TSV] [--templates DIR] [--seed N]
-                                       [--not-in CORPUS]
 
 Knows: all sources, how sentences are parted into train, dev and test. Does not know: speech, training.
 """
@@ -20,9 +19,9 @@ from text_augment import augmented
 from text_english import normalise_english
 from text_massive import is_fragment, massive_row, massive_rows, read_massive
 from text_numbers import number_tables
-from text_partition import bare, part
+from text_partition import part
 from text_phrasebook import phrasebook_rows, read_phrasebook
-from text_rows import Row, read_rows, row_id, write_rows
+from text_rows import Row, row_id, write_rows
 from text_templates import Sentence, read_templates
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -84,13 +83,6 @@ def augmented_rows(
     return new
 
 
-def new_rows(rows: list[Row], known: list[Row]) -> list[Row]:
-    """Those whose English and whose German no known row has."""
-    english = {normalise_english(row.en) for row in known}
-    german = {bare(row.de) for row in known}
-    return [row for row in rows if normalise_english(row.en) not in english and bare(row.de) not in german]
-
-
 def statistics(rows: list[Row], dropped: dict[str, dict[str, int]]) -> dict[str, object]:
     """Counts of rows by source, partition and family, and of the English words."""
     words = Counter(word for row in rows if row.partition == "train" for word in normalise_english(row.en).split())
@@ -132,9 +124,6 @@ def main() -> int:
         "--templates", type=Path, default=TEMPLATES, metavar="DIR", help="slots/ and families/ (default: ours)"
     )
     parser.add_argument("--seed", type=int, default=1, help="decides which sentences the templates give (default: 1)")
-    parser.add_argument(
-        "--not-in", type=Path, metavar="CORPUS", help="a corpus.jsonl whose sentences, English or German, are left out"
-    )
     options = parser.parse_args()
     rows, dropped = corpus(
         read_massive(options.massive) if options.massive else [],
@@ -142,10 +131,6 @@ def main() -> int:
         options.seed,
         options.templates,
     )
-    if options.not_in is not None:
-        found = new_rows(rows, read_rows(options.not_in))
-        dropped["all"] = {"said in the other corpus": len(rows) - len(found)}
-        rows = found
     write_rows(rows, options.output / "corpus.jsonl")
     words = Counter(word for row in rows if row.partition == "train" for word in normalise_english(row.en).split())
     (options.output / "words.tsv").write_text(
