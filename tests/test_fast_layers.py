@@ -18,7 +18,9 @@ from s2t2_cli import SpeechEncoderDecoderModel, Translator
 from s2t2_cli.errors import UsageError
 from s2t2_cli.modeling.common import ACTIVATION_FUNCTIONS
 from s2t2_cli.modeling.few_rows import PackedLinear, TurnedLinear
-from s2t2_cli.modeling.quantized import QuantizedLinear, quantize_tensors
+from s2t2_cli.modeling.layout import ragged
+from s2t2_cli.modeling.quantized import QuantizedLinear, packing_for, quantize_tensors
+from s2t2_cli.modeling.wav2vec2 import WeightNormConv1d
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,18 @@ class TestActivations:
         assert result.data_ptr() == product.data_ptr()
 
 
+@pytest.mark.parametrize("group_width", [4, 12, 16])
+def test_positions_in_bfloat16_are_those_of_float32(group_width: int) -> None:
+    convolution = WeightNormConv1d(group_width * 4, kernel=32, groups=4)
+    convolution.reset_parameters()
+    states, layout = torch.randn(50, group_width * 4), ragged([20, 30])
+    with torch.inference_mode():
+        wanted = convolution(states, layout)
+        found = convolution.bfloat16()(states.bfloat16(), layout)
+    assert found.dtype == torch.bfloat16
+    assert (found.float() - wanted).norm() / wanted.norm() < 0.02
+
+
 class TestInt8:
     def test_a_weight_is_off_by_half_a_step_at_most(self) -> None:
         name = "decoder.model.decoder.layers.0.fc1"
@@ -123,7 +137,23 @@ class TestInt8:
         assert integers.dtype == torch.float32
         with torch.inference_mode():
             wanted, found = exact.encode(signal).last_hidden_state, integers.encode(signal).last_hidden_state
+        assert found.dtype == torch.float32
         assert 0 < (found - wanted).norm() / wanted.norm() < 0.05
+
+    def test_every_library_gives_the_same_layers(self, tiny_checkpoint: Path) -> None:
+        """Whichever a processor gets; the global choice of torch stays what it was."""
+        states = torch.randn(6, 64, generator=torch.Generator().manual_seed(7))
+        usual, found = torch.backends.quantized.engine, []
+        for library in {"fbgemm", "onednn"} & set(torch.backends.quantized.supported_engines):
+            layer = QuantizedLinear(64, 32, bias=True)
+            layer.weight.random_(-127, 128, generator=torch.Generator().manual_seed(8))
+            layer.weight_scale.fill_(0.01)
+            layer.bias.data.fill_(1.0)
+            with packing_for(library), torch.inference_mode():
+                found.append(layer(states))
+            assert torch.backends.quantized.engine == usual
+        for other in found[1:]:
+            torch.testing.assert_close(other, found[0], rtol=1e-3, atol=1e-3)
 
     def test_integers_are_kept_and_read_again(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
         first = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.int8)

@@ -96,8 +96,9 @@ class FeatureEncoder(nn.Module):
     def forward(self, input_values: Tensor, lengths: Sequence[int]) -> Tensor:
         """(batch, samples), of which `lengths[i]` count in row i -> (frames of all rows, channels), row after row.
 
-        A row gives `config.frames(lengths[i])` frames, which must be above 0.
+        A row gives `config.frames(lengths[i])` frames, which must be above 0. Computed in the precision of the weights.
         """
+        input_values = input_values.to(cast("ConvLayer", self.conv_layers[0]).conv.weight.dtype)
         counts = [self.config.frames(length) for length in lengths]
         if self.config.feat_extract_norm == "group":
             states = self._normalised_over_time(input_values)

@@ -21,7 +21,12 @@ from s2t2_cli.errors import ConfigurationError
 from s2t2_cli.generation import Fusion, GenerationOutput, generate
 from s2t2_cli.modeling.cache import DecoderCache
 from s2t2_cli.modeling.common import ModelOutput, initialise_linear
-from s2t2_cli.modeling.quantized import pack_quantized_linears, read_quantized, use_quantized_linears
+from s2t2_cli.modeling.quantized import (
+    pack_quantized_linears,
+    read_quantized,
+    use_bfloat16_between,
+    use_quantized_linears,
+)
 from s2t2_cli.modeling.speech2text2 import Speech2Text2ForCausalLM, fill_in_tied, token_loss
 from s2t2_cli.modeling.wav2vec2 import Wav2Vec2Model
 
@@ -93,10 +98,10 @@ class SpeechEncoderDecoderModel(nn.Module):
         """Load a folder, a hub id or a resolved checkpoint, in evaluation mode, on the CPU, weights memory-mapped.
 
         `dtype` converts the weights; None keeps what the file holds; int8 quantises the large linear layers, once (the
-        integers are kept in the cache), and computes the rest in float32, on the CPU alone. `config` stands in for the
-        checkpoint's own, as training needs it that masks and drops otherwise. Where a file holds both the output layer
-        and the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models are untied
-        although the decoder's configuration claims otherwise. Raises ModelError.
+        integers are kept in the cache), and computes the rest in floating point, on the CPU alone. `config` stands in
+        for the checkpoint's own, as training needs it that masks and drops otherwise. Where a file holds both the
+        output layer and the input embedding both are loaded, whatever `tie_word_embeddings` says: the published models
+        are untied although the decoder's configuration claims otherwise. Raises ModelError.
         """
         checkpoint = resolve_checkpoint(
             model, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
@@ -114,6 +119,7 @@ class SpeechEncoderDecoderModel(nn.Module):
         if dtype == torch.int8:
             use_quantized_linears(network)
             load_weights(network, read_quantized(checkpoint, read), source=checkpoint.name)
+            use_bfloat16_between(network.encoder)
             pack_quantized_linears(network)
         else:
             load_weights(network, read(), source=checkpoint.name, dtype=dtype)

@@ -50,8 +50,12 @@ class FeatureProjection(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(frames, channels) -> projected (frames, hidden), and the normalised features."""
-        normalised = self.layer_norm(features)
+        normalised = self.layer_norm(features.to(self.layer_norm.weight.dtype))
         return self.dropout(self.projection(normalised)), normalised
+
+
+# Of narrower groups oneDNN 3.12 makes nonsense in bfloat16, on processors with AMX.
+_NARROWEST_GROUP = 16
 
 
 class WeightNormConv1d(nn.Module):
@@ -90,6 +94,8 @@ class WeightNormConv1d(nn.Module):
 
     def _convolve(self, weight: Tensor, bias: Tensor, groups: int, states: Tensor) -> Tensor:
         """(batch, frames, width) -> the same shape."""
+        if states.dtype == torch.bfloat16 and states.device.type == "cpu" and weight.shape[1] < _NARROWEST_GROUP:
+            return self._convolve(weight.float(), bias.float(), groups, states.float()).to(states.dtype)
         convolved = F.conv1d(states.transpose(1, 2), weight, bias, padding=self.padding, groups=groups)
         return convolved[:, :, : states.shape[1]].transpose(1, 2)
 
@@ -114,8 +120,8 @@ class PositionalConvEmbedding(nn.Module):
         self.activation = ACTIVATION_FUNCTIONS[config.feat_extract_activation]
 
     def forward(self, states: Tensor, layout: Layout) -> Tensor:
-        """(frames, hidden) -> the same shape, to be added to the states."""
-        return self.activation(self.conv(states, layout))
+        """(frames, hidden) -> the same shape, to be added to the states; computed in the precision of the weights."""
+        return self.activation(self.conv(states.to(self.conv.weight_v.dtype), layout)).to(states.dtype)
 
 
 class EncoderAttention(nn.Module):
@@ -125,6 +131,7 @@ class EncoderAttention(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.heads, self.dropout = config.num_attention_heads, config.attention_dropout
+        self.precision: torch.dtype | None = None  # of the attention itself; None: of the states
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
         self.out_proj = nn.Linear(width, width)
 
@@ -133,9 +140,9 @@ class EncoderAttention(nn.Module):
         queries, keys, values = self.q_proj(states), self.k_proj(states), self.v_proj(states)
 
         def attend(*utterances: Tensor) -> Tensor:
-            query, key, value = (split_heads(one, self.heads) for one in utterances)
+            query, key, value = (split_heads(one.to(self.precision), self.heads) for one in utterances)
             dropout = self.dropout if self.training else 0.0
-            return merge_heads(F.scaled_dot_product_attention(query, key, value, layout.mask, dropout))
+            return merge_heads(F.scaled_dot_product_attention(query, key, value, layout.mask, dropout)).to(states.dtype)
 
         attended: Tensor = self.out_proj(layout.along_utterances(attend, queries, keys, values))
         return attended
