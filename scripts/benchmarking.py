@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -52,7 +53,12 @@ def make_parser(description: str, *, rounds: int) -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=rounds, help="turns of each side, after one to warm up")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the figures")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=RESULTS / machine_name(),
+        help="folder for the figures; by default one in docs/benchmarks for each kind of processor",
+    )
     return parser
 
 
@@ -237,6 +243,12 @@ def cpu_model() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def machine_name() -> str:
+    """What the processor calls itself, as the name of a folder: `intel-xeon`."""
+    words = re.sub(r"\((R|TM)\)|\bCPU\b|\bProcessor\b|@.*", " ", cpu_model())
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") or "machine"
 
 
 def machine(threads: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Fill the marked part of docs/benchmarks.md, and draw the picture, from docs/benchmarks/*.json (`make bench` runs it).
+"""Fill the marked part of docs/benchmarks.md, and draw the pictures, from docs/benchmarks/*/*.json (`make bench`).
 
     python scripts/make_benchmarks_page.py [--results docs/benchmarks] [--page docs/benchmarks.md] [--check]
 
 With --check nothing is written: status 1 if the page does not say what the figures say.
 
-Knows: the figures that scripts/bench_*.py write. Does not know: how they were measured.
+Knows: the figures that scripts/bench_*.py write, a folder for each machine. Does not know: how they were measured.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def faster(one: dict[str, Any], name: str, key: str = "times_faster") -> str:
 
 def translate_part(figures: dict[str, Any]) -> Iterator[str]:
     """One warm clip, and the encoder against its limit."""
-    yield f"## One clip of {figures['clip_seconds']:g} s, warm"
+    yield f"### One clip of {figures['clip_seconds']:g} s, warm"
     yield source(figures)
     for title, found in figures["searches"].items():
         yield f"{title[0].upper()}{title[1:]}, {found['beams']} beams:"
@@ -74,7 +74,7 @@ def translate_part(figures: dict[str, Any]) -> Iterator[str]:
 
 def folder_part(figures: dict[str, Any]) -> Iterator[str]:
     """Folders of clips."""
-    yield "## Folders of clips"
+    yield "### Folders of clips"
     limit = figures["max_new_tokens"]
     yield source(figures) + (f" Each clip gets exactly {limit} tokens." if limit else "")
     for name, found in figures["sets"].items():
@@ -91,7 +91,7 @@ def folder_part(figures: dict[str, Any]) -> Iterator[str]:
 
 def process_part(figures: dict[str, Any]) -> Iterator[str]:
     """The whole process."""
-    yield f"## The whole process, one clip of {figures['clip_seconds']:g} s"
+    yield f"### The whole process, one clip of {figures['clip_seconds']:g} s"
     yield source(figures)
     rows = [
         [name, f"{one['seconds']:.2f}", faster(one, name), f"{one['peak_mb']:,.0f}", f"{one['peak_to_weights']:.2f}",
@@ -103,7 +103,7 @@ def process_part(figures: dict[str, Any]) -> Iterator[str]:
 
 def memory_part(figures: dict[str, Any]) -> Iterator[str]:
     """Thousands of clips."""
-    yield f"## {figures['clips']:,} short clips in one process"
+    yield f"### {figures['clips']:,} short clips in one process"
     yield source(figures)
     rows = [
         [f"`{one['checkpoint']['name']}`, {one['dtype']}", f"{one['first']['VmRSS'] / 1e6:.1f}",
@@ -178,11 +178,16 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page is out of date")
     options = parser.parse_args()
-    files = {name: options.results / f"{name}.json" for name in PARTS}
-    results = {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.exists()}
-    picture = options.results / PICTURE
-    parts = [f"![Seconds and memory]({picture.relative_to(options.page.parent)})"] if results else []
-    parts += [text for name, figures in results.items() for text in PARTS[name](figures)]
+    machines: dict[Path, dict[str, dict[str, Any]]] = {}
+    for folder in sorted(path for path in options.results.iterdir() if path.is_dir()):
+        files = {name: folder / f"{name}.json" for name in PARTS}
+        machines[folder] = {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.exists()}
+    parts: list[str] = []
+    for folder, results in machines.items():
+        if results:
+            parts.append(f"## {next(iter(results.values()))['machine']['cpu']}")
+            parts.append(f"![Seconds and memory]({(folder / PICTURE).relative_to(options.page.parent)})")
+            parts += [text for name, figures in results.items() for text in PARTS[name](figures)]
     page = options.page.read_text("utf-8")
     before, _, rest = page.partition(MARK)
     _, _, after = rest.partition(MARK)
@@ -191,8 +196,9 @@ def main() -> int:
         if page != filled:
             print(f"{options.page.name} is out of date; run: python scripts/make_benchmarks_page.py", file=sys.stderr)
         return int(page != filled)
-    if results:
-        draw(results, picture)
+    for folder, results in machines.items():
+        if results:
+            draw(results, folder / PICTURE)
     options.page.write_text(filled, encoding="utf-8")
     return 0
 

@@ -50,23 +50,22 @@ class DecoderCache:
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         return (self[layer] for layer in range(self.layers))
 
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store new positions (rows, heads, new, head_dim) of one layer; return all of them so far.
+    def append(self, layer: int, new: Tensor) -> Tensor:
+        """Store new keys and values (2, rows, heads, new, head_dim) of one layer; return all of them so far.
 
         `length` moves on when `advance` is called, once all layers have stored theirs.
         """
-        rows, heads, new, head_dim = keys.shape
-        needed = self.length + new
+        _, rows, heads, positions, head_dim = new.shape
+        needed = self.length + positions
         if self._own is None:
             capacity = max(_FIRST_CAPACITY, needed)
-            self._own = keys.new_empty((self.layers, 2, rows, heads, capacity, head_dim))
+            self._own = new.new_empty((self.layers, 2, rows, heads, capacity, head_dim))
         elif needed > self._own.shape[4]:
             room = self._own.new_empty((*self._own.shape[:4], max(needed, self._own.shape[4]), head_dim))
             self._own = torch.cat([self._own, room], dim=4)
-        here = self._own[layer]
-        here[0, :, :, self.length : needed] = keys
-        here[1, :, :, self.length : needed] = values
-        return here[0, :, :, :needed], here[1, :, :, :needed]
+        here = self._own[layer].narrow(3, 0, needed)
+        here.narrow(3, self.length, positions).copy_(new)
+        return here
 
     def advance(self, new: int) -> None:
         """Count `new` positions as decoded."""

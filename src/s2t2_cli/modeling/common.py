@@ -59,14 +59,16 @@ class DerivedWeight(Generic[T]):
 
     def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._key: tuple[tuple[int, int, torch.device, torch.dtype], ...] | None = None
+        self._key: list[int | torch.dtype] | None = None
         self._value: T | None = None
 
     def __call__(self, *sources: Tensor) -> T:
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
             self.forget()
             return self._compute(*sources)
-        key = tuple((one.data_ptr(), _version(one), one.device, one.dtype) for one in sources)
+        key: list[int | torch.dtype] = [sources[0].dtype]
+        for one in sources:  # a step of the search comes by here a hundred times
+            key += (one.data_ptr(), 0 if one.is_inference() else one._version)
         if self._value is None or key != self._key:
             self._value, self._key = self._compute(*sources), key
         return self._value
@@ -80,10 +82,6 @@ class DerivedWeight(Generic[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return DerivedWeight, (self._compute,)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
 
 
 @dataclass

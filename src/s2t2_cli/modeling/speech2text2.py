@@ -93,12 +93,14 @@ class DecoderAttention(nn.Module):
         """(batch, length, d_model) -> keys and values (batch, heads, length, head_dim)."""
         return split_heads(self.k_proj(states), self.heads), split_heads(self.v_proj(states), self.heads)
 
-    def queries_keys_values(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """All three of the same states, by one product: a decoder step is made of small ones."""
+    def queries_keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (rows, heads, length, head_dim), and keys and values (2, rows, heads, length, head_dim), of the same
+        states by one product: a decoder step is made of small ones."""
         weight = self._joined_weight(self.q_proj.weight, self.k_proj.weight, self.v_proj.weight)
         bias = self._joined_bias(self.q_proj.bias, self.k_proj.bias, self.v_proj.bias)
-        query, keys, values = turned_product(states, weight, bias).chunk(3, dim=-1)
-        return split_heads(query, self.heads), split_heads(keys, self.heads), split_heads(values, self.heads)
+        rows, length, _ = states.shape
+        joined = turned_product(states, weight, bias).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return joined[0], joined[1:]
 
     def attend(
         self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, *, causal: bool = False
@@ -143,9 +145,8 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """(rows, length, d_model) -> the same shape. `mask` None means causal among the new positions."""
         rows, length, width = states.shape
-        query, keys, values = self.self_attn.queries_keys_values(states)
-        if cache is not None:
-            keys, values = cache.append(index, keys, values)
+        query, new = self.self_attn.queries_keys_values(states)
+        keys, values = (new if cache is None else cache.append(index, new)).unbind()
         causal = mask is None and length > 1
         states = self._add(states, self.self_attn.attend(query, keys, values, mask, causal=causal))
         states = self.self_attn_layer_norm(states)
@@ -155,7 +156,9 @@ class DecoderLayer(nn.Module):
             queries = self.encoder_attn.queries(states.reshape(keys.shape[0], -1, width))
             context = self.encoder_attn.attend(queries, keys, values, memory.mask).view(rows, length, width)
             states = self.encoder_attn_layer_norm(self._add(states, context))
-        inner = F.dropout(self.activation(self.fc1(states)), self.activation_dropout, self.training)
+        inner = self.activation(self.fc1(states))
+        if self.training:
+            inner = F.dropout(inner, self.activation_dropout)
         normalised: Tensor = self.final_layer_norm(self._add(states, self.fc2(inner)))
         return normalised
 
