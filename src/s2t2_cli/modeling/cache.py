@@ -87,7 +87,9 @@ class DecoderCache:
         target = self._spare
         if target is None or target.shape != (*self._own.shape[:2], len(rows), *self._own.shape[3:]):
             target = self._own.new_empty((*self._own.shape[:2], len(rows), *self._own.shape[3:]))
-        self._own, self._spare = torch.index_select(self._own, 2, rows, out=target), self._own
+        filled = self._own.narrow(4, 0, self.length)
+        torch.index_select(filled, 2, rows, out=target.narrow(4, 0, self.length))
+        self._own, self._spare = target, self._own
 
     def keep_utterances(self, utterances: Tensor) -> None:
         """Drop the encoder's keys and values of all but the named utterances."""
