@@ -109,6 +109,15 @@ def test_positions_in_bfloat16_are_those_of_float32(group_width: int) -> None:
     assert (found.float() - wanted).norm() / wanted.norm() < 0.02
 
 
+def test_states_in_bfloat16_stay_near_float32(tiny_checkpoint: Path) -> None:
+    signal = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(7))
+    exact = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.float32)
+    half = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        wanted, found = exact.encode(signal).last_hidden_state, half.encode(signal.bfloat16()).last_hidden_state
+    assert (found.float() - wanted).norm() / wanted.norm() < 0.05
+
+
 class TestInt8:
     def test_a_weight_is_off_by_half_a_step_at_most(self) -> None:
         name = "decoder.model.decoder.layers.0.fc1"

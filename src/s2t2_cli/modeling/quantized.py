@@ -38,6 +38,11 @@ _QUANTIZED = re.compile(
 _SCALE = "weight_scale"
 _ADDS_IN_32_BITS = bool(torch.cpu._is_vnni_supported())
 _HAS_TILES = bool(torch.cpu._is_amx_tile_supported())
+# oneDNN takes half of FBGEMM's time for the encoder where it finds VNNI or AMX. For the few rows of a decoder step
+# FBGEMM, torch's own choice (None), takes two thirds of oneDNN's, and where there is neither it is faster everywhere.
+_LIBRARY_FOR_MANY_ROWS = (
+    "onednn" if _ADDS_IN_32_BITS and "onednn" in torch.backends.quantized.supported_engines else None
+)
 _WARNINGS = threading.Lock()  # the filters are the process's
 
 
@@ -91,7 +96,7 @@ def pack_quantized_linears(network: nn.Module) -> None:
     encoder = [layer for name, layer in layers.items() if name.startswith("encoder.")]
     decoder = [layer for name, layer in layers.items() if not name.startswith("encoder.")]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for group, library in ((encoder, _MANY_ROWS_LIBRARY), (decoder, None)):
+        for group, library in ((encoder, _LIBRARY_FOR_MANY_ROWS), (decoder, None)):
             with packing_for(library):
                 for _ in pool.map(QuantizedLinear.pack, group):
                     pass
@@ -106,16 +111,6 @@ def packing_for(library: str | None) -> Iterator[None]:
         yield
     finally:
         torch.backends.quantized.engine = usual
-
-
-def _library_for_many_rows() -> str | None:
-    """oneDNN takes half of FBGEMM's time for the encoder where it finds VNNI or AMX. For the few rows of a decoder step
-    FBGEMM, torch's choice, takes two thirds of oneDNN's, and on processors without VNNI it is faster everywhere."""
-    known = "onednn" in torch.backends.quantized.supported_engines
-    return "onednn" if known and _ADDS_IN_32_BITS else None
-
-
-_MANY_ROWS_LIBRARY = _library_for_many_rows()
 
 
 def read_quantized(checkpoint: Checkpoint, read: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
