@@ -4,7 +4,8 @@
 
 Ours runs here, the reference in `.venv-oracle` (transformers 4.40.2). Each configuration translates real clips of
 different lengths one by one and as one batch. Asked for: the same tokens, scores and encoder states within 1e-4
-(relative to the score where a negative length penalty makes it large: float32 does not resolve 1e-4 of 2,000).
+(relative to the score where a negative length penalty makes it large: float32 does not resolve 1e-4 of 2,000). Where the
+reference says one thing of a clip alone and another in the batch, one of the two is asked for, and it is counted.
 Exit status 1 if anything differs.
 """
 
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,31 +63,65 @@ def compare(
         "tokens": 0,
         "sequences": 0,
         "same": 0,
+        "contradicted": 0,
         "score": 0.0,
         "encoder": 0.0,
         "logits": 0.0,
     }
+    each = model.generation_config.num_return_sequences
+    answers = reference_answers(expected, batches, each)
     for number, batch in enumerate(batches):
         inputs = extractor([clips[one] for one in batch], sampling_rate=16_000, padding=True, return_tensors="pt")
         encoded = model.encode(inputs.input_values, inputs.attention_mask)
         output = model.generate(encoder_outputs=encoded, return_dict_in_generate=True)
         wanted = {name: expected[f"{number}/{name}"] for name in ("sequences", "encoder", "logits")}
-        ours = output.sequences.numpy()
         found["sequences"] += len(wanted["sequences"])
         found["tokens"] += int((wanted["sequences"] != 1).sum())
-        if ours.shape == wanted["sequences"].shape:
-            found["same"] += int((ours == wanted["sequences"]).all(axis=1).sum())
+        scores = np.split(output.sequences_scores.numpy(), len(batch))
+        for clip, ours, ours_scores in zip(batch, by_clip(output.sequences.numpy(), each), scores, strict=True):
+            said = answers[clip][number]
+            if ours != said.sequences:
+                said = next((other for other in answers[clip].values() if other.sequences == ours), said)
+            found["contradicted"] += said is not answers[clip][number]
+            found["same"] += sum(one == other for one, other in zip(ours, said.sequences, strict=True))
+            if said.scores is not None:
+                gap = np.abs(ours_scores - said.scores) / np.maximum(1, np.abs(said.scores))
+                found["score"] = max(found["score"], float(gap.max()))
         found["encoder"] = max(found["encoder"], difference(encoded.last_hidden_state, wanted["encoder"], encoded))
-        if f"{number}/scores" in expected:
-            scores = expected[f"{number}/scores"]
-            gap = np.abs(output.sequences_scores.numpy() - scores) / np.maximum(1, np.abs(scores))
-            found["score"] = max(found["score"], float(gap.max()))
-        each = model.generation_config.num_return_sequences
         start = torch.from_numpy(wanted["sequences"][::each, :-1])
         with torch.no_grad():
             logits = model(encoder_outputs=encoded, decoder_input_ids=start).logits[:, -1].numpy()
         found["logits"] = max(found["logits"], float(np.abs(logits - wanted["logits"]).max()))
     return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the reference says of one clip: its hypotheses without padding, and their scores if it has any."""
+
+    sequences: list[list[int]]
+    scores: np.ndarray | None
+
+
+def reference_answers(expected: Any, batches: list[list[int]], each: int) -> dict[int, dict[int, Answer]]:
+    """By clip and number of the batch.
+
+    Where the reference says one thing of a clip alone and another in company, it stands before a near tie that it
+    settles by rounding, and so may we, on processors that round in another order: either of its own answers will do.
+    """
+    answers: dict[int, dict[int, Answer]] = {}
+    for number, batch in enumerate(batches):
+        name = f"{number}/scores"
+        scores = np.split(expected[name], len(batch)) if name in expected else [None] * len(batch)
+        for clip, sequences, score in zip(batch, by_clip(expected[f"{number}/sequences"], each), scores, strict=True):
+            answers.setdefault(clip, {})[number] = Answer(sequences, score)
+    return answers
+
+
+def by_clip(sequences: np.ndarray, each: int) -> list[list[list[int]]]:
+    """(clips * each, length) ids -> for each clip its sequences, without the padding behind them."""
+    rows = [row[: int(np.flatnonzero(row != 1).max()) + 1].tolist() for row in sequences]
+    return [rows[first : first + each] for first in range(0, len(rows), each)]
 
 
 def difference(states: torch.Tensor, wanted: np.ndarray, encoded: Any) -> float:
@@ -133,14 +169,11 @@ def main() -> None:
         missing = [job for job in jobs if not Path(job["out"]).exists()]
         if missing:
             ask_oracle({"clips": str(folder / "clips.npz"), "jobs": missing}, folder)
-        failed, tokens, sequences, same = [], 0, 0, 0
+        failed, tokens, sequences, same, contradicted = [], 0, 0, 0, 0
         for case, job in zip(chosen, jobs, strict=True):
             found = compare(Path(job["folder"]), clips, batches, np.load(job["out"]))
-            tokens, sequences, same = (
-                tokens + found["tokens"],
-                sequences + found["sequences"],
-                same + found["same"],
-            )
+            tokens, sequences = tokens + found["tokens"], sequences + found["sequences"]
+            same, contradicted = same + found["same"], contradicted + found["contradicted"]
             verdict = "same" if passes(found) else "DIFFERS"
             print(
                 f"{case['name']:32} {verdict:8} {found['same']}/{found['sequences']} sequences"
@@ -148,9 +181,11 @@ def main() -> None:
             )
             if not passes(found):
                 failed.append(case["name"])
+    told = f"; answered as the reference does in the other batch: {contradicted}" if contradicted else ""
     print(
         f"{len(chosen)} configurations, {len(clips)} clips one by one and batched: "
         f"{same} of {sequences} sequences identical ({tokens} tokens), {len(failed)} configurations differ"
+        f"{told}"
     )
     sys.exit(1 if failed else 0)
 
