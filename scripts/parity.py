@@ -4,8 +4,8 @@
 
 Ours runs here, the reference in `.venv-oracle` (transformers 4.40.2). Each configuration translates real clips of
 different lengths one by one and as one batch. Asked for: the same tokens, scores and encoder states within 1e-4
-(relative to the score where a negative length penalty makes it large: float32 does not resolve 1e-4 of 2,000). Where the
-reference says one thing of a clip alone and another in the batch, one of the two is asked for, and it is counted.
+(relative to the score where a negative length penalty makes it large: float32 does not resolve 1e-4 of 2,000). Where
+the reference says one thing of a clip alone and another in the batch, one of the two is asked for, and it is counted.
 Exit status 1 if anything differs.
 """
 
