@@ -29,6 +29,13 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.utils._cache_assets.HF_ASSETS_CACHE", str(tmp_path / "assets"))
 
 
+@pytest.fixture(params=[False, True])
+def turns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this processor does, and what the other kind does."""
+    monkeypatch.setattr("s2t2_cli.modeling.few_rows._TURNS", request.param)
+
+
+@pytest.mark.usefixtures("turns")
 @pytest.mark.parametrize("kind", [PackedLinear, TurnedLinear])
 class TestLinearsForFewRows:
     @pytest.mark.parametrize("shape", [(5, 1, 64), (1, 64), (40, 3, 64), (64,)])
@@ -139,7 +146,12 @@ class TestInt8:
             product = layer(torch.ones(3, 64))
         torch.testing.assert_close(product, torch.full((3, 2), 64.0), rtol=0.02, atol=0)
 
-    def test_states_stay_near_float32(self, tiny_checkpoint: Path) -> None:
+    @pytest.mark.parametrize("tiles", [False, True])
+    def test_states_stay_near_float32(
+        self, tiny_checkpoint: Path, tiles: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With and without AMX; bfloat16 is computed everywhere, only not everywhere fast."""
+        monkeypatch.setattr("s2t2_cli.modeling.quantized._HAS_TILES", tiles)
         signal = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(7))
         exact = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.float32)
         integers = SpeechEncoderDecoderModel.from_pretrained(tiny_checkpoint, dtype=torch.int8)
