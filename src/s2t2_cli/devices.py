@@ -19,8 +19,8 @@ _DTYPES = {
     "int8": torch.int8,
 }
 
-# oneDNN keeps what it compiled for the last 1,024 shapes it met, some 50 KB each, with AVX-512 more; recordings have ever
-# other lengths. These serve a batch and the steps of its search; compiling again costs a quarter of a millisecond.
+# oneDNN keeps what it compiled for the last 1,024 shapes it met, some 50 KB each, with AVX-512 more; recordings have
+# ever other lengths. These serve a batch and the steps of its search; compiling again costs a quarter of a millisecond.
 _KERNEL_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
