@@ -172,22 +172,25 @@ def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
     figure.savefig(path, format="png", dpi=110)
 
 
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the benchmarks left in a folder, by name, in the page's order."""
+    files = {name: folder / f"{name}.json" for name in PARTS}
+    return {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.exists()}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="write nothing; status 1 if the page is out of date")
     options = parser.parse_args()
-    machines: dict[Path, dict[str, dict[str, Any]]] = {}
-    for folder in sorted(path for path in options.results.iterdir() if path.is_dir()):
-        files = {name: folder / f"{name}.json" for name in PARTS}
-        machines[folder] = {name: json.loads(file.read_text("utf-8")) for name, file in files.items() if file.exists()}
+    folders = sorted(path for path in options.results.iterdir() if path.is_dir())
+    machines = {folder: results for folder in folders if (results := read_results(folder))}
     parts: list[str] = []
     for folder, results in machines.items():
-        if results:
-            parts.append(f"## {next(iter(results.values()))['machine']['cpu']}")
-            parts.append(f"![Seconds and memory]({(folder / PICTURE).relative_to(options.page.parent)})")
-            parts += [text for name, figures in results.items() for text in PARTS[name](figures)]
+        parts.append(f"## {next(iter(results.values()))['machine']['cpu']}")
+        parts.append(f"![Seconds and memory]({(folder / PICTURE).relative_to(options.page.parent)})")
+        parts += [text for name, figures in results.items() for text in PARTS[name](figures)]
     page = options.page.read_text("utf-8")
     before, _, rest = page.partition(MARK)
     _, _, after = rest.partition(MARK)
@@ -197,8 +200,7 @@ def main() -> int:
             print(f"{options.page.name} is out of date; run: python scripts/make_benchmarks_page.py", file=sys.stderr)
         return int(page != filled)
     for folder, results in machines.items():
-        if results:
-            draw(results, folder / PICTURE)
+        draw(results, folder / PICTURE)
     options.page.write_text(filled, encoding="utf-8")
     return 0
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import ROOT, ask_oracle, compare, passes
+from parity import ROOT, ask_oracle, compare, other_answers, passes
 from s2t2_cli.audio import load_audio
 from s2t2_cli.checkpoint.bundled import BUNDLED
 
@@ -62,7 +62,8 @@ def main() -> None:
             failed += not passes(found)
             print(
                 f"{one.name}: {found['same']} of {found['sequences']} sequences identical ({found['tokens']} tokens),"
-                f" score {found['score']:.1e}, encoder {found['encoder']:.1e}, logits {found['logits']:.1e}",
+                f" score {found['score']:.1e}, encoder {found['encoder']:.1e}, logits {found['logits']:.1e}"
+                f"{other_answers(found['contradicted'])}",
                 flush=True,
             )
     if options.record is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity import ROOT, ask_oracle, clip_files, compare, passes
+from parity import ROOT, ask_oracle, clip_files, compare, other_answers, passes
 from s2t2_cli.audio import load_audio
 
 MINIATURE = ROOT / "tests" / "data" / "miniature"
@@ -77,6 +77,7 @@ def main() -> None:
             print(
                 f"{job['case']['name']}: {found['same']} of {found['sequences']} sequences identical"
                 f" ({found['tokens']} tokens), score {found['score']:.1e}, encoder {found['encoder']:.1e}"
+                f"{other_answers(found['contradicted'])}"
             )
     sys.exit(1 if failed else 0)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import ROOT, TOLERANCE, ask_oracle, clip_files, compare, passes
+from parity import ROOT, TOLERANCE, ask_oracle, clip_files, compare, other_answers, passes
 from s2t2_cli.audio import load_audio
 
 VOCABULARY = 10_224
@@ -176,7 +176,8 @@ def main() -> None:
         found = compare(checkpoint, clips, batches, expected, settings)
         print(
             f"{name} search: {found['same']} of {found['sequences']} sequences identical ({found['tokens']} tokens), "
-            f"score {found['score']:.1e}, encoder {found['encoder']:.1e}, logits {found['logits']:.1e}",
+            f"score {found['score']:.1e}, encoder {found['encoder']:.1e}, logits {found['logits']:.1e}"
+            f"{other_answers(found['contradicted'])}",
             flush=True,
         )
         failed += bool(wrong) or not passes(found)

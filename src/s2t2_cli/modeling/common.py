@@ -59,14 +59,14 @@ class DerivedWeight(Generic[T]):
 
     def __init__(self, compute: Callable[..., T]) -> None:
         self._compute = compute
-        self._key: list[int | torch.dtype] | None = None
+        self._key: list[object] | None = None
         self._value: T | None = None
 
     def __call__(self, *sources: Tensor) -> T:
         if torch.is_grad_enabled() and any(source.requires_grad for source in sources):
             self.forget()
             return self._compute(*sources)
-        key: list[int | torch.dtype] = [sources[0].dtype]
+        key: list[object] = [sources[0].device, sources[0].dtype]  # the sources' own, which move together
         for one in sources:  # a step of the search comes by here a hundred times
             key += (one.data_ptr(), 0 if one.is_inference() else one._version)
         if self._value is None or key != self._key:

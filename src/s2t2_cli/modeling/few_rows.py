@@ -27,7 +27,7 @@ _TURNS = torch.backends.cpu.get_cpu_capability() != "AVX512"
 
 
 class TurnedLinear(nn.Linear):
-    """`nn.Linear`, faster for few rows on a CPU."""
+    """`nn.Linear`, faster for few rows on a CPU without AVX-512."""
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., width in) -> (..., width out)."""

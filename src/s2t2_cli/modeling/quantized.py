@@ -1,8 +1,8 @@
 """A model in 8-bit integers, for the CPU.
 
-Knows: how a weight becomes integers with a scale for each output, torch's product of such weights with activations that
-are quantised as they come, and what is computed in bfloat16 beside them. Does not know: how a model uses its layers,
-where the cache lies (checkpoint).
+Knows: which layers become integers, how a weight does with a scale for each output, torch's products of such weights
+with activations that are quantised as they come, and what is computed in bfloat16 beside them. Does not know: how a
+model uses its layers, where the cache lies (checkpoint).
 
 Weights are symmetric in [-127, 127]. Activations get their 8 bits where the processor adds products in 32 bits
 (VNNI), else 7: without it pairs of products are added in 16 bits, which 8 would overflow. What is no large linear layer
@@ -36,13 +36,11 @@ _QUANTIZED = re.compile(
     r"|decoder\.model\.decoder\.layers\.\d+\.fc[12]|decoder\.lm_head"
 )
 _SCALE = "weight_scale"
-_ADDS_IN_32_BITS = bool(torch.cpu._is_vnni_supported())
-_HAS_TILES = bool(torch.cpu._is_amx_tile_supported())
+_HAS_VNNI = bool(torch.cpu._is_vnni_supported())
+_HAS_AMX = bool(torch.cpu._is_amx_tile_supported())
 # oneDNN takes half of FBGEMM's time for the encoder where it finds VNNI or AMX. For the few rows of a decoder step
 # FBGEMM, torch's own choice (None), takes two thirds of oneDNN's, and where there is neither it is faster everywhere.
-_LIBRARY_FOR_MANY_ROWS = (
-    "onednn" if _ADDS_IN_32_BITS and "onednn" in torch.backends.quantized.supported_engines else None
-)
+_LIBRARY_FOR_MANY_ROWS = "onednn" if _HAS_VNNI and "onednn" in torch.backends.quantized.supported_engines else None
 _WARNINGS = threading.Lock()  # the filters are the process's
 
 
@@ -61,7 +59,7 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(..., width in) float32 -> (..., width out) float32."""
-        product: Tensor = torch.ops.quantized.linear_dynamic(states, self.pack(), reduce_range=not _ADDS_IN_32_BITS)
+        product: Tensor = torch.ops.quantized.linear_dynamic(states, self.pack(), reduce_range=not _HAS_VNNI)
         return product
 
     @torch.no_grad()
@@ -82,23 +80,21 @@ def use_quantized_linears(network: nn.Module) -> None:
 
 def use_bfloat16_between(encoder: Wav2Vec2Model) -> None:
     """Convert what stands between the linear layers, where the processor is faster at it; after weights were loaded."""
-    if _HAS_TILES:
+    if _HAS_AMX:
         encoder.feature_extractor.bfloat16()
         encoder.encoder.pos_conv_embed.bfloat16()
         for layer in encoder.encoder.layers:
             cast("EncoderLayer", layer).attention.precision = torch.bfloat16
 
 
-def pack_quantized_linears(network: nn.Module) -> None:
+def pack_quantized_linears(encoder: nn.Module, decoder: nn.Module) -> None:
     """Pack all layers now, several at once: torch packs a layer in one thread, which takes as long as to use it for
     seconds of audio."""
-    layers = {name: one for name, one in network.named_modules() if isinstance(one, QuantizedLinear)}
-    encoder = [layer for name, layer in layers.items() if name.startswith("encoder.")]
-    decoder = [layer for name, layer in layers.items() if not name.startswith("encoder.")]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for group, library in ((encoder, _LIBRARY_FOR_MANY_ROWS), (decoder, None)):
+        for part, library in ((encoder, _LIBRARY_FOR_MANY_ROWS), (decoder, None)):
+            layers = [module for module in part.modules() if isinstance(module, QuantizedLinear)]
             with packing_for(library):
-                for _ in pool.map(QuantizedLinear.pack, group):
+                for _ in pool.map(QuantizedLinear.pack, layers):
                     pass
 
 

@@ -120,7 +120,7 @@ class SpeechEncoderDecoderModel(nn.Module):
             use_quantized_linears(network)
             load_weights(network, read_quantized(checkpoint, read), source=checkpoint.name)
             use_bfloat16_between(network.encoder)
-            pack_quantized_linears(network)
+            pack_quantized_linears(network.encoder, network.decoder)
         else:
             load_weights(network, read(), source=checkpoint.name, dtype=dtype)
         network._fill_in_what_files_may_lack()

@@ -54,7 +54,7 @@ class FeatureProjection(nn.Module):
         return self.dropout(self.projection(normalised)), normalised
 
 
-# Of narrower groups oneDNN 3.12 makes nonsense in bfloat16, on processors with AMX.
+# Of narrower groups oneDNN 3.12 makes nonsense in bfloat16, on processors with AMX (seen with 4, 8 and 12 channels).
 _NARROWEST_GROUP = 16
 
 
@@ -131,7 +131,7 @@ class EncoderAttention(nn.Module):
         super().__init__()
         width = config.hidden_size
         self.heads, self.dropout = config.num_attention_heads, config.attention_dropout
-        self.precision: torch.dtype | None = None  # of the attention itself; None: of the states
+        self.precision: torch.dtype | None = None  # of the attention itself; None: of what is projected
         self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width) for _ in range(3))
         self.out_proj = nn.Linear(width, width)
 
@@ -140,9 +140,10 @@ class EncoderAttention(nn.Module):
         queries, keys, values = self.q_proj(states), self.k_proj(states), self.v_proj(states)
 
         def attend(*utterances: Tensor) -> Tensor:
-            query, key, value = (split_heads(one.to(self.precision), self.heads) for one in utterances)
+            given = utterances[0].dtype
+            query, key, value = (split_heads(one.to(self.precision or given), self.heads) for one in utterances)
             dropout = self.dropout if self.training else 0.0
-            return merge_heads(F.scaled_dot_product_attention(query, key, value, layout.mask, dropout)).to(states.dtype)
+            return merge_heads(F.scaled_dot_product_attention(query, key, value, layout.mask, dropout)).to(given)
 
         attended: Tensor = self.out_proj(layout.along_utterances(attend, queries, keys, values))
         return attended
