@@ -62,6 +62,20 @@ def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
                 stream.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="torch brings another OpenMP there")
+@pytest.mark.parametrize(
+    ("said", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_waiting_threads_leave_the_processor_soon(
+    start: Callable[..., subprocess.Popen[bytes]], said: dict[str, str], spins: str
+) -> None:
+    """Unless the user has said how to wait. It is the OpenMP itself that is asked."""
+    process = start(*TRANSLATE, "a.wav", env=os.environ | {"OMP_DISPLAY_ENV": "verbose"} | said)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert f"GOMP_SPINCOUNT = '{spins}'" in err.decode()
+
+
 def test_head_ends_it_quietly(start: Callable[..., subprocess.Popen[bytes]]) -> None:
     """And the first line is out before the other inputs are read."""
     process = start(*TRANSLATE, *["a.wav"] * 30)
