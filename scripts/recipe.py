@@ -1,6 +1,6 @@
 """The paper's ladder at small scale (`make recipe`): labelled data, + language model, + self-training, + both.
 
-    python scripts/recipe.py DATA --work FOLDER [--seeds 1 2 3 4 5 6] [--docs docs/recipe.md]
+    python scripts/recipe.py DATA --work FOLDER [--seeds 1 2 3] [--docs docs/recipe.md]
 
 DATA is a folder with train.jsonl (labelled), unlabelled.jsonl, valid.jsonl, test.jsonl, text.txt (the language model's)
 and encoder/ (a wav2vec 2.0 in the published layout that no translation has touched); `make recipe` makes one.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ LADDER = {
     "labelled-lm": "+ language model in the search",
     "selftrained": "+ self-training",
     "selftrained-lm": "+ both: language model in the student's search",
-    "lm-taught": "+ both: language model in the labels' search",
+    "lm-taught": "+ both: language model in the teacher's search",
     "lm-taught-lm": "+ both: language model in either search",
 }
 DECODER = {"d_model": 192, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 768, "dropout": 0.15}
@@ -48,34 +49,26 @@ class Ladder:
         work.mkdir(parents=True, exist_ok=True)
         (work / "decoder.json").write_text(json.dumps(DECODER))
 
-    def climb(self) -> tuple[dict[str, Any], dict[str, float], list[tuple[float, float]]]:
+    def climb(self) -> tuple[dict[str, Any], dict[str, list[float]], list[tuple[float, float]]]:
         """All rungs for every seed: what `s2t2 evaluate` says of the test set, the weights of the language model
         that were chosen, by rung, and the intervals of the gains over the first rung."""
         self._subwords()
         self._language_model()
+        outputs: dict[str, list[Path]] = {rung: [] for rung in LADDER}
+        weights: dict[str, list[float]] = {rung: [] for rung in LADDER if rung.endswith("-lm")}
         for seed in self._options.seeds:
-            self._finetune(
-                f"labelled-{seed}",
-                seed,
-                self._options.updates,
-                *("--model", self._data / "encoder", "--tokenizer", self._work / "subwords"),
-                *("--decoder", self._work / "decoder.json", "--freeze-encoder-updates", self._options.updates // 10),
-                *("--train", self._data / "train.jsonl", "--lr", "1e-3"),
-            )
-            labels = self._labels(f"pseudo-{seed}", f"labelled-{seed}")
-            self._student("selftrained", seed, labels)
-        weights: dict[str, float] = {}
-        weight = weights["labelled-lm"] = self._best_weight("labelled-lm")
-        for seed in self._options.seeds:
-            name = f"pseudo-lm-{seed}-{weight}"
-            labels = self._labels(name, f"labelled-{seed}", *self._with_language_model(weight))
-            self._student("lm-taught", seed, labels)
-        for rung in ("selftrained-lm", "lm-taught-lm"):
-            weights[rung] = self._best_weight(rung)
-        systems = [
-            [self._hypotheses(rung, seed, weights.get(rung), "test") for seed in self._options.seeds] for rung in LADDER
-        ]
-        files = self._pooled(systems, "test")
+            self._finetune("labelled", seed)
+            self._finetune("selftrained", seed, self._labels("pseudo", seed))
+            weight = self._best_weight("labelled-lm", seed)
+            labels = self._labels(f"pseudo-lm-{weight}", seed, *self._with_language_model(weight))
+            self._finetune("lm-taught", seed, labels)
+            for rung, made in outputs.items():
+                best = None
+                if rung in weights:
+                    best = self._best_weight(rung, seed)
+                    weights[rung].append(best)
+                made.append(self._hypotheses(rung, seed, best, "test"))
+        files = self._pooled(list(outputs.values()), "test")
         return self._evaluate(files), weights, gain_intervals(files, self._work / "pooled-references.txt")
 
     def _subwords(self) -> None:
@@ -88,33 +81,35 @@ class Ladder:
     def _language_model(self) -> None:
         self._run(
             self._work / "lm.done",
-            *("train-lm", self._data / "text.txt", self._data / "train.jsonl", "--lang", self._options.lang),
+            *("train-lm", self._data / "text.txt", "--lang", self._options.lang),
             *("--tokenizer", self._work / "subwords", "--output", self._work / "lm"),
             *("--decoder-layers", "3", "--d-model", "192", "--decoder-attention-heads", "4"),
             *("--decoder-ffn-dim", "768", "--max-updates", str(self._options.lm_updates), "--lr", "2e-3"),
-            *("--update-tokens", "4096", "--validate-every", "100", "--schedule", "cosine"),
+            *("--update-tokens", "4096", "--validate-every", "50", "--schedule", "cosine"),
         )
 
-    def _labels(self, name: str, teacher: str, *more: str) -> Path:
-        """What the teacher hears in the unlabelled recordings, beam 4, unfiltered (paper section 2.2)."""
-        return self._translate(teacher, "unlabelled", name, "--num-beams", "4", *more)
+    def _labels(self, name: str, seed: int, *more: str) -> Path:
+        """What the teacher hears in the unlabelled recordings, beam 4 (paper section 2.2)."""
+        return self._translate(f"labelled-{seed}", "unlabelled", f"{name}-{seed}", "--num-beams", "4", *more)
 
-    def _student(self, name: str, seed: int, labels: Path) -> None:
-        self._finetune(
-            f"{name}-{seed}",
-            seed,
-            self._options.student_updates,
-            *("--model", self._work / f"labelled-{seed}", "--freeze-encoder-updates", "0"),
-            *("--train", self._data / "train.jsonl", "--train", labels, "--upsample", "equal", "--lr", "6e-4"),
-        )
+    def _finetune(self, name: str, seed: int, labels: Path | None = None) -> None:
+        """A new decoder on the pretrained encoder; teacher and student differ in nothing but what they learn from.
 
-    def _finetune(self, name: str, seed: int, updates: int, *start_and_data: object) -> None:
+        Of the teacher's labels a student learns the half that the teacher is surer of.
+        """
+        manifests: list[object] = ["--train", self._data / "train.jsonl"]
+        if labels is not None:
+            sure = statistics.median(_field(labels, "score"))
+            manifests += ["--train", labels, "--min-score", sure, "--upsample", "equal"]
+        updates = self._options.updates
         self._run(
-            self._work / f"{name}.done",
-            *("finetune", "--lang", self._options.lang, *start_and_data),
-            *("--valid", self._data / "valid.jsonl", "--audio-dir", self._data),
-            *("--output", self._work / name, "--seed", seed, "--max-updates", updates, "--schedule", "cosine"),
-            *("--update-seconds", "40", "--batch-seconds", "40", "--layerdrop", "0", "--mask-time-prob", "0.08"),
+            self._work / f"{name}-{seed}.done",
+            *("finetune", "--lang", self._options.lang, "--model", self._data / "encoder"),
+            *("--tokenizer", self._work / "subwords", "--decoder", self._work / "decoder.json"),
+            *(*manifests, "--valid", self._data / "valid.jsonl", "--audio-dir", self._data),
+            *("--output", self._work / f"{name}-{seed}", "--seed", seed, "--max-updates", updates),
+            *("--freeze-encoder-updates", updates // 10, "--lr", "1e-3", "--schedule", "cosine"),
+            *("--update-seconds", "20", "--batch-seconds", "20", "--layerdrop", "0", "--mask-time-prob", "0.08"),
             *("--validate-every", max(1, updates // 8)),
         )
 
@@ -140,12 +135,12 @@ class Ladder:
     def _with_language_model(self, weight: float) -> tuple[str, ...]:
         return ("--lm", str(self._work / "lm"), "--lm-weight", str(weight))
 
-    def _best_weight(self, rung: str) -> float:
-        """The weight of the language model with the best BLEU on the validation set, the rung's models of all seeds."""
+    def _best_weight(self, rung: str, seed: int) -> float:
+        """The weight of the language model with the best BLEU on the validation set."""
 
         def bleu(weight: float) -> float:
-            files = [self._hypotheses(rung, seed, weight, "valid") for seed in self._options.seeds]
-            return self._evaluate(self._pooled([files], "valid"))["systems"][0]["scores"][0]["score"]  # type: ignore[no-any-return]
+            files = self._pooled([[self._hypotheses(rung, seed, weight, "valid")]], "valid")
+            return self._evaluate(files)["systems"][0]["scores"][0]["score"]  # type: ignore[no-any-return]
 
         return max(LM_WEIGHTS, key=bleu)
 
@@ -182,7 +177,7 @@ def _command(arguments: Sequence[object]) -> list[str]:
     return [sys.executable, "-m", "s2t2_cli", *map(str, arguments)]
 
 
-def _field(path: Path, name: str) -> list[str]:
+def _field(path: Path, name: str) -> list[Any]:
     return [json.loads(line).get(name, "") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -213,7 +208,9 @@ def gain_intervals(systems: Sequence[Path], references: Path, draws: int = 1000)
     return [tuple(np.percentile(other - scores[0], (2.5, 97.5)).tolist()) for other in scores[1:]]
 
 
-def table(result: dict[str, Any], seeds: int, weights: dict[str, float], gains: Sequence[tuple[float, float]]) -> str:
+def table(
+    result: dict[str, Any], seeds: int, weights: dict[str, list[float]], gains: Sequence[tuple[float, float]]
+) -> str:
     """The ladder in Markdown; intervals are 95 % by bootstrap."""
     lines = ["| system | BLEU | chrF2 | BLEU gained, 95 % interval |", "|---|---|---|---|"]
     first = result["systems"][0]["scores"][0]["score"]
@@ -226,9 +223,9 @@ def table(result: dict[str, Any], seeds: int, weights: dict[str, float], gains: 
         lines.append(f"| {name} | {_interval(bleu)} | {_interval(chrf)} | {gained} |")
     signatures = "; ".join(f"`{score['signature']}`" for score in result["systems"][0]["scores"])
     pooled = "1 seed" if seeds == 1 else f"{seeds} seeds pooled"
-    searched = ", ".join(f"{weights[rung]}" for rung in LADDER if rung in weights)
+    searched = "; ".join(", ".join(map(str, weights[rung])) for rung in LADDER if rung in weights)
     counted = f"{result['utterances']} sentences ({pooled})"
-    note = f"{counted}; weights of the language model, in order: {searched}. {signatures}"
+    note = f"{counted}; weights of the language model, by row and seed: {searched}. {signatures}"
     return "\n".join([*lines, "", note, ""])
 
 
@@ -242,10 +239,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="models, translations and logs go here")
     parser.add_argument("--lang", default="de")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6])
-    parser.add_argument("--updates", type=int, default=1000, help="of the labelled model")
-    parser.add_argument("--student-updates", type=int, default=1000, help="of the self-trained model")
-    parser.add_argument("--lm-updates", type=int, default=700)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--updates", type=int, default=2000, help="of teachers and students")
+    parser.add_argument("--lm-updates", type=int, default=250)
     parser.add_argument("--docs", type=Path, help="Markdown file whose marked part becomes the table")
     options = parser.parse_args()
     ladder = Ladder(options.data, options.work, options)
