@@ -19,6 +19,7 @@ from finer import finer
 from labels import Labels
 from network import START, SharedTranslator
 from perturbation import perturbed
+from recipe_data import main as write_recipe_data
 from score_digits import matches
 from speech_store import INDEX, SAMPLES, ClipStore
 from speech_voices import EVALUATION_VOICES, evaluation_speaker, flite_speaker, hibari_speaker, kokoro_speaker
@@ -52,6 +53,39 @@ def test_a_store_gives_back_what_was_put_in(store: ClipStore) -> None:
     assert (clip.name, clip.row, clip.seconds) == ("tone-3", "row-3", pytest.approx(0.8))
     samples = again.samples()[clip.start : clip.start + clip.length] / 32768
     np.testing.assert_allclose(samples, tone(0.8), atol=1e-4)
+
+
+def test_the_ladder_gets_no_sentence_twice(store: ClipStore, tmp_path: Path) -> None:
+    """Labelled clips are the synthesizer's own; the others are heard elsewhere and hide what an unlabelled one says."""
+    rows = [
+        {
+            "id": f"row-{number}",
+            "source": "template",
+            "family": "hotel" if number == 11 else "clock",
+            "partition": "train",
+        }
+        | {"en": f"It is {number}.", "de": f"Es ist {number}."}
+        for number in range(14)
+    ]
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = [f"--{part}={store.folder}={count}" for part, count in (("test", 2), ("valid", 2), ("train", 3))]
+    output = tmp_path / "data"
+    write_recipe_data(
+        [str(corpus), *parts, f"--unlabelled={store.folder}", "--families=clock", "--output", str(output)]
+    )
+    manifests = {path.stem: list(map(json.loads, path.read_text().splitlines())) for path in output.glob("*.jsonl")}
+    unlabelled = manifests.pop("unlabelled")
+    said = [row["text"] for part in manifests.values() for row in part]
+    text = (output / "text.txt").read_text().splitlines()
+    assert {part: len(found) for part, found in manifests.items()} == {"test": 2, "valid": 2, "train": 3}
+    assert len({*said, *text}) == len(said) + len(text)
+    assert (len(unlabelled), text) == (4, ["Es ist 12.", "Es ist 13."])
+    assert all(set(row) == {"audio_filepath", "duration"} for row in unlabelled)
+    labelled, tested = (load_audio(output / manifests[part][0]["audio_filepath"]).samples for part in ("train", "test"))
+    np.testing.assert_allclose(labelled, tone(0.9), atol=1e-3)
+    assert len(tested) == pytest.approx(16_000 * manifests["test"][0]["duration"], abs=16)
+    assert len(tested) != len(tone(0.5)) or not np.allclose(tested, tone(0.5), atol=1e-3)
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"name": "half'])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from speech_store import SAMPLING_RATE, Clip, ClipStore
 PARTS = ("test", "valid", "train", "unlabelled")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     for part in PARTS:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--families", type=_names, required=True, help="only sentences of these, with commas between")
     parser.add_argument("--lang", default="de")
     parser.add_argument("--output", type=Path, required=True)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     corpus = map(json.loads, options.corpus.read_text(encoding="utf-8").splitlines())
     rows = {row["id"]: row for row in corpus if row["family"] in options.families}
     heard: set[str] = set()
