@@ -18,7 +18,7 @@ from num2words import num2words
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "demo"))
 
-from text_corpus import TEMPLATES, template_sentences
+from text_corpus import TEMPLATES, template_sentences, unlike
 from text_english import normalise_english
 from text_numbers import arabic, number_entry, number_tables, turkish
 from text_partition import bare, part
@@ -292,6 +292,17 @@ def test_what_others_train_on_is_no_test_of_ours_and_what_they_test_is_not_train
     assert partitions[normalise_english(tested.en)] == "train"
     assert normalise_english(trained.en) not in partitions
     assert dropped["said in a test of another source"] == 1
+
+
+def test_another_seed_gives_sentences_that_nobody_knows(rows: list[Row]) -> None:
+    """Those of one seed in another's corpus are known by their English or by their German alone."""
+    other = part(template_sentences(random.Random(2)), given=(), scored=())[0]
+    fresh = unlike(other, rows)
+    assert len(rows) / 3 < len(fresh) < len(other)
+    for key in (lambda row: normalise_english(row.en), lambda row: bare(row.de)):
+        assert not set(map(key, fresh)) & set(map(key, rows))
+    same_german = row("template", "nobody ever said this", f"{rows[0].de.upper()}!", "train")
+    assert unlike([same_german, fresh[0]], rows) == [fresh[0]]
 
 
 def test_an_id_belongs_to_a_sentence() -> None:

@@ -19,14 +19,11 @@ SAMPLING_RATE = 16_000
 CLEAN = 0.4
 
 
-def perturbed(clip: Samples, random: Random, other: Callable[[], Samples], clean: float = CLEAN) -> Samples:
-    """The clip as somebody else's recording; `other()` gives a clip to be heard in the background.
-
-    With the probability `clean` room, microphone, line and noise are left as they are.
-    """
+def perturbed(clip: Samples, random: Random, other: Callable[[], Samples]) -> Samples:
+    """The clip as somebody else's recording; `other()` gives a clip to be heard in the background."""
     samples = _tempo(clip, random)
     samples = _silence(samples, random)
-    if random.random() < clean:
+    if random.random() < CLEAN:
         return samples.astype(np.float32)
     samples = _filtered(samples, random)
     level = _level(samples)

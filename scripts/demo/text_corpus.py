@@ -19,9 +19,9 @@ from text_augment import augmented
 from text_english import normalise_english
 from text_massive import is_fragment, massive_row, massive_rows, read_massive
 from text_numbers import number_tables
-from text_partition import part
+from text_partition import bare, part
 from text_phrasebook import phrasebook_rows, read_phrasebook
-from text_rows import Row, row_id, write_rows
+from text_rows import Row, read_rows, row_id, write_rows
 from text_templates import Sentence, read_templates
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -83,6 +83,12 @@ def augmented_rows(
     return new
 
 
+def unlike(rows: list[Row], known: list[Row]) -> list[Row]:
+    """The rows whose English and German are both new."""
+    english, german = {normalise_english(row.en) for row in known}, {bare(row.de) for row in known}
+    return [row for row in rows if normalise_english(row.en) not in english and bare(row.de) not in german]
+
+
 def statistics(rows: list[Row], dropped: dict[str, dict[str, int]]) -> dict[str, object]:
     """Counts of rows by source, partition and family, and of the English words."""
     words = Counter(word for row in rows if row.partition == "train" for word in normalise_english(row.en).split())
@@ -124,6 +130,9 @@ def main() -> int:
         "--templates", type=Path, default=TEMPLATES, metavar="DIR", help="slots/ and families/ (default: ours)"
     )
     parser.add_argument("--seed", type=int, default=1, help="decides which sentences the templates give (default: 1)")
+    parser.add_argument(
+        "--unlike", type=Path, metavar="CORPUS", help="leave out what this corpus.jsonl says, in English or in German"
+    )
     options = parser.parse_args()
     rows, dropped = corpus(
         read_massive(options.massive) if options.massive else [],
@@ -131,6 +140,8 @@ def main() -> int:
         options.seed,
         options.templates,
     )
+    if options.unlike is not None:
+        rows = unlike(rows, read_rows(options.unlike))
     write_rows(rows, options.output / "corpus.jsonl")
     words = Counter(word for row in rows if row.partition == "train" for word in normalise_english(row.en).split())
     (options.output / "words.tsv").write_text(
