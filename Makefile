@@ -38,8 +38,8 @@ parity: $(INSTALLED) $(ORACLE)
 parity-full: $(INSTALLED) $(ORACLE)
 	$(BIN)/python scripts/parity_full.py
 
-# The paper's ladder at small scale: labelled data, + language model, + self-training, + both; six seeds. Five hours on two cores.
-# The clips and the encoder it starts from are made by scripts/demo (three quarters of an hour, once).
+# The paper's ladder at small scale: labelled data, + language model, + self-training, + both. Three seeds take half an hour
+# on two cores; the clips are made by scripts/demo (ten minutes, once).
 recipe: $(INSTALLED)
 	@test -e .cache/demo/recipe/train.jsonl || $(MAKE) -C scripts/demo recipe-data
 	$(BIN)/python scripts/recipe.py .cache/demo/recipe --work .cache/recipe --docs docs/recipe.md

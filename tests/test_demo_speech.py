@@ -56,31 +56,35 @@ def test_a_store_gives_back_what_was_put_in(store: ClipStore) -> None:
 
 
 def test_the_ladder_gets_no_sentence_twice(store: ClipStore, tmp_path: Path) -> None:
-    """Labelled clips are the synthesizer's own; the others run faster and hide what an unlabelled one says."""
+    """Labelled clips are the synthesizer's own; the others run faster and hide what an unlabelled one says.
+
+    Rows 0, 5 and 13 are of another topic: they are not tested, validated or read, but may be learnt from.
+    """
     corpora = [tmp_path / "corpus.jsonl", tmp_path / "fresh.jsonl"]
     for corpus, numbers in zip(corpora, (range(8), range(8, 14)), strict=True):
         rows = [
-            {"id": f"row-{number}", "source": "template", "family": "clock", "partition": "train"}
+            {"id": f"row-{number}", "source": "template", "partition": "train"}
+            | {"family": "hotel" if number in {0, 5, 13} else "clock"}
             | {"en": f"It is {number}.", "de": f"Es ist {number}."}
             for number in numbers
         ]
         corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
     parts = [f"--{part}={store.folder}={count}" for part, count in (("test", 2), ("valid", 2), ("train", 3))]
     output = tmp_path / "data"
-    write_recipe_data(
-        [*map(str, corpora), *parts, f"--unlabelled={store.folder}", "--speed=1.5", "--output", str(output)]
-    )
+    options = [f"--unlabelled={store.folder}", "--topics=clock,taxi", "--speed=1.5", f"--output={output}"]
+    write_recipe_data([*map(str, corpora), *parts, *options])
     manifests = {path.stem: list(map(json.loads, path.read_text().splitlines())) for path in output.glob("*.jsonl")}
     unlabelled = manifests.pop("unlabelled")
     said = [row["text"] for part in manifests.values() for row in part]
     text = (output / "text.txt").read_text().splitlines()
     assert {part: len(found) for part, found in manifests.items()} == {"test": 2, "valid": 2, "train": 3}
     assert len({*said, *text}) == len(said) + len(text)
-    assert (len(unlabelled), text) == (5, ["Es ist 12.", "Es ist 13."])
+    assert [row["text"] for row in manifests["train"]] == ["Es ist 0.", "Es ist 5.", "Es ist 6."]
+    assert (len(unlabelled), text) == (5, ["Es ist 12."])
     assert all(set(row) == {"audio_filepath", "duration"} for row in unlabelled)
     labelled, tested = (load_audio(output / manifests[part][0]["audio_filepath"]).samples for part in ("train", "test"))
-    np.testing.assert_allclose(labelled, tone(0.9), atol=1e-3)
-    faster = tone(0.5 / 1.5, 330)
+    np.testing.assert_allclose(labelled, tone(0.5), atol=1e-3)
+    faster = tone(0.6 / 1.5, 330)
     assert abs(len(tested) - len(faster)) <= 1
     np.testing.assert_allclose(tested[500:-500], faster[500 : len(tested) - 500], atol=0.01)
 
